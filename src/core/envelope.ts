@@ -23,8 +23,8 @@ export function envelopeLength(stored: Uint8Array): number {
   return parseHeader(stored, 'envelope', ObjectType.envelope, BLOCK_SUITES).suite.envelopeBytes
 }
 
-/** Mode 3 in an envelope of a keyset's block: its key is random. The mode stands in front of the mask and the tag. */
-const RANDOM_MODE = 3
+/** The mode of a keyset's block with a random key. In an envelope the mode stands in front of the mask and the tag. */
+export const RANDOM_MODE = 3
 const MASK_AND_TAG_BYTES = 64
 
 /**

@@ -4,7 +4,7 @@ import { type EncryptedSuite, KEYSET_SUITES, Suite } from '../core/suite.ts'
 import { type Agreement, type AgreementParts, agreeWith, partFields, reachAgreement } from '../core/agreement.ts'
 import { allocate, type Bytes, concat, EMPTY, equalBytes, xor } from '../core/bytes.ts'
 import { bytes, type Codec, decode, encode, struct, uint8 } from '../core/codec.ts'
-import { assertPlainEnvelope, copyOfEnvelope, PLAIN_MODE } from '../core/envelope.ts'
+import { assertPlainEnvelope, copyOfEnvelope, PLAIN_MODE, RANDOM_MODE } from '../core/envelope.ts'
 import { authenticationFailed } from '../core/errors.ts'
 import { encodeHeader, type Header, HEADER_BYTES, known, ObjectType, parseHeader } from '../core/header.ts'
 import type { Identity, Recipient } from '../core/key-pairs.ts'
@@ -15,9 +15,9 @@ import { hmacSha256 } from '../primitives/hash.ts'
 export const Mode: {
   readonly scoped: 1
   readonly global: 2
-  readonly off: 3
+  readonly off: typeof RANDOM_MODE
   readonly none: typeof PLAIN_MODE
-} = { scoped: 1, global: 2, off: 3, none: PLAIN_MODE }
+} = { scoped: 1, global: 2, off: RANDOM_MODE, none: PLAIN_MODE }
 export type Mode = (typeof Mode)[keyof typeof Mode]
 /** The modes of encrypted blocks, by the names that callers use. */
 export const EncryptedMode: Omit<typeof Mode, 'none'> = {

@@ -111,8 +111,8 @@ export interface LogReader {
 export interface Log extends LogWriter, LogReader {
   /**
    * Seals all records again, under today's key pair, in a new epoch. Numbers and ids stay. Hosts may append meanwhile. It
-   * may be killed at any point and called again. It does nothing if all records are current and their close is whole. In a keyset it signs with
-   * the card's key, so no host can do this. Of the old epoch one small record stays.
+   * may be killed at any point and called again. It does nothing if all records are current and their close is whole. In a
+   * keyset it signs with the card's key, so no host can do this. Of the old epoch one small record stays.
    * @param options `atLeast`: a position that the log must have; nothing shorter is ever closed. `upTo`: nothing behind this
    *   position is taken over, whoever wrote it, so that what a thief appended stays out. If an earlier call has left
    *   out everything behind it, what was appended since stays. `leaveOut`: positions of records that are not

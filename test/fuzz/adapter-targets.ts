@@ -375,7 +375,7 @@ export const adapterTargets: readonly Target[] = [
   },
 ]
 
-/** JSON that cannot be parsed is nobody's error. */
+/** Returns JSON: `null` for bytes that are not JSON, because parsing them is not part of the adapter. */
 function refusalText(bytes: Uint8Array): string {
   const text = new TextDecoder().decode(bytes)
   try {

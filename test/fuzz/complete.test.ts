@@ -10,7 +10,7 @@ const REASONS: Readonly<Record<string, string>> = {
   'Rekeyer.rekey': 'the interface of Keyset.rekey and Delegation.rekey, which have targets',
   'Keyset.adopt': 'takes a handle, which this copy of the library made',
   createPool:
-    'takes the URL of a worker, which the program chooses; test/pool/messages.test.ts sends replies that are none',
+    'takes the URL of a worker, which the program chooses; test/pool/messages.test.ts sends messages that are not replies',
   indexedDbBlobStore: 'needs IndexedDB, which only browsers have: test/stores/indexeddb.test.ts',
   indexedDbStateStore: 'needs IndexedDB, which only browsers have: test/stores/indexeddb.test.ts',
 }

@@ -66,8 +66,8 @@ function same(bytes: Uint8Array, back: Uint8Array): void {
 }
 
 /**
- * A mistake of the program, said in the library's own words. The engine's own TypeErrors, about a property of undefined
- * for example, are none.
+ * Recognizes a mistake of the program by an error in the library's own words. The engine's own TypeErrors, such as one
+ * about a property of undefined, do not count.
  */
 function mistake(error: unknown): string | undefined {
   const isMistake = error instanceof TypeError || error instanceof RangeError

@@ -134,7 +134,7 @@ export const PROFILE: readonly Scenario[] = [
     reached: [/admin done/],
     test: { runs: 20, slow: 3000, seed: 6 },
   }),
-  // A late read may find the damaged version when the ones below it are dropped already. So there are none here.
+  // Without late reads: one could find the damaged version after the versions below it were dropped.
   scenario(mixed({ rotten: true, thefts: 2 }), {
     name: 'rotten',
     sentence: 'many machines, with newest versions that cannot be read',

@@ -47,7 +47,7 @@ async function replaceMaster(store: StateStore, renew: typeof renewSlots, handle
   await renew(store, known ?? (await changeKeyset(store, handle, change)))
 }
 
-/** Somebody who has lost the password, and has the sheet. Another one may have set the same new password meanwhile. */
+/** A person lost the password but has the sheet. Another person may already have set the same new password. */
 async function recover(store: StateStore, renew: typeof renewSlots): Promise<void> {
   await replaceMaster(store, renew, await recoverKeyset(store, sheet!))
 }

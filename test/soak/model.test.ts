@@ -86,7 +86,7 @@ describe('the growth of a figure', () => {
     }))
   const verdict = (heap: (index: number) => number) => growthOf(samples(heap))?.find(({ figure }) => figure === 'heap')
 
-  it('is found through noise, and noise alone is none', () => {
+  it('is found despite noise, and noise alone does not count as growth', () => {
     const random = new Random(1)
     expect(verdict(() => 3e7 + random.next() * 3e6)?.grows).toBe(false)
     expect(verdict((index) => 3e7 + random.next() * 3e6 + index * 4e5)?.grows).toBe(true)

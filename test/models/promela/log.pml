@@ -69,7 +69,7 @@
  * NO_CLOSE              a close does not say which epochs were before, so nobody finishes what a crash has left
  * DROP_SEAL_OFF         an owner drops an old epoch with its seal-off
  * DROP_ABOVE            an owner drops what it finds above the current epoch
- * USED_EPOCH            an owner goes on in the half-made epoch of somebody else
+ * USED_EPOCH            an owner goes on in the half-made epoch of another owner
  * COPY_BEHIND_SEAL_OFF  an owner goes on behind the seal-off of another owner
  * OVERWRITE             a seal-off is written without compare-and-set
  * SEAL_WITHOUT_COPY     a seal-off goes behind what was appended meanwhile, without a copy of it
@@ -455,7 +455,7 @@ proctype Host(byte h) {
   running--
 }
 
-/* Writes the next record of the new epoch. t, tv: the epoch and its newest version, 0 while there is none. */
+/* Writes the next record of the new epoch. t, tv: the epoch and its newest version, 0 if it has no version yet. */
 #define WRITE(record)                                                                                             \
   do                                                                                                              \
   :: if                                                                                                           \
