@@ -1,5 +1,11 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
+import { LONG } from './test/long.ts'
+
+const named = process.argv.filter((arg) => /^(?:\.\/)?test\b/.test(arg))
+
+// The public vectors are not part of the project. VECTORS names the folder that holds them.
+const hasVectors = process.env['VECTORS'] !== undefined || named.includes('test/conformance')
 
 const config: ViteUserConfig = defineConfig({
   resolve: {
@@ -13,9 +19,10 @@ const config: ViteUserConfig = defineConfig({
     include: ['test/**/*.test.ts'],
     // With isolation, every file loads the library again, which takes 15 seconds in total.
     isolate: false,
-    // The public vectors are not part of the project. VECTORS names the folder that holds them.
-    exclude:
-      process.env['VECTORS'] === undefined && !process.argv.includes('test/conformance') ? ['test/conformance'] : [],
+    exclude: [
+      ...(hasVectors ? [] : ['test/conformance']),
+      ...(named.length > 0 ? [] : LONG.map(({ files }) => files)),
+    ],
     reporters: ['default', './test/plain-summary.ts'],
     // The default leaves one of two cores idle.
     maxWorkers: '100%',

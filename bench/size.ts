@@ -11,13 +11,13 @@ export interface SizeRow {
 
 /** The size limit for each use of the package, in bytes. A change that needs more must raise the limit here. */
 const budgets: readonly [what: string, entry: string, names: string, budget: number][] = [
-  ['everything of keystrata', 'keystrata', '*', 93_300],
+  ['everything of keystrata', 'keystrata', '*', 93_600],
   ['the error class', 'keystrata', '{ KeystrataError }', 1_000],
   ['cut and join blocks', 'keystrata', '{ parseBlock, encodeBlock }', 4_000],
   ['unlock a keyset and open blocks', 'keystrata', '{ unlockKeyset, parseBlock }', 67_200],
   ['seal blocks without a password', 'keystrata', '{ openWriter, encodeBlock }', 49_800],
   ['log in', 'keystrata/vault', '{ deriveLogin }', 17_000],
-  ['a vault', 'keystrata/vault', '{ deriveLogin, openProfile }', 61_800],
+  ['a vault', 'keystrata/vault', '{ deriveLogin, openProfile }', 61_900],
   ['a client', 'keystrata/client', '{ deriveClient }', 49_700],
   ['everything of keystrata/vault', 'keystrata/vault', '*', 64_000],
   ['everything of keystrata/client', 'keystrata/client', '*', 59_700],
@@ -28,7 +28,7 @@ const budgets: readonly [what: string, entry: string, names: string, budget: num
   ['everything of keystrata/fleet', 'keystrata/fleet', '*', 66_200],
   ['an object as text', 'keystrata/recovery', '{ armor, dearmor }', 13_400],
   ['everything of keystrata/legacy', 'keystrata/legacy', '*', 50_700],
-  ['a keyset in a store', 'keystrata', '{ loadKeyset, changeKeyset }', 69_600],
+  ['a keyset in a store', 'keystrata', '{ loadKeyset, changeKeyset }', 69_700],
   ['back up and restore by streams', 'keystrata', '{ openWriter, cut, sealInto, openFrom }', 54_500],
   ['a log in a store', 'keystrata', '{ openLog }', 24_500],
   ['blocks in a store', 'keystrata/stores', '{ blocksIn }', 12_600],

@@ -9,8 +9,8 @@ import { inputsOf, type Target } from './inputs.ts'
 import { targets } from './targets.ts'
 import { collect } from '../memory.ts'
 
-const RUNS = 30
-const FEW_RUNS = 5
+const RUNS = 12
+const FEW_RUNS = 3
 const MUCH = 3 * 1024 * 1024
 
 afterAll(() => useBackend(undefined))

@@ -64,7 +64,7 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     bounds: {},
     harder: HARDER,
     reached: [/done/, /resealed/],
-    test: { runs: 1000, slow: 100_000, atLeast: 80 },
+    test: { runs: 500, slow: 100_000, atLeast: 80 },
   }),
   scenario(SMALL, {
     name: 'a repeated request',
@@ -72,7 +72,7 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     bounds: { faults: 1, kinds: ['repeated'] },
     harder: { faults: 3, kinds: ['repeated', 'late', 'lost'], oneIn: 8 },
     reached: [/done/, /resealed/],
-    test: { runs: 2000, slow: 100_000, atLeast: 200 },
+    test: { runs: 500, slow: 100_000, atLeast: 200 },
   }),
   scenario(SMALL, {
     name: 'one fault',
@@ -80,7 +80,7 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     bounds: { faults: 1 },
     harder: HARDER,
     reached: [/done/],
-    test: { runs: 300, slow: 20_000 },
+    test: { runs: 100, slow: 20_000 },
   }),
   scenario(SMALL, {
     name: 'one fault anywhere',
@@ -89,7 +89,7 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     harder: { ...THREE, faults: 2, oneIn: 30 },
     isRandom: true,
     reached: [/done/, /no answer/, /resealed/],
-    test: { runs: 150, slow: 10_000, seed: 1 },
+    test: { runs: 100, slow: 10_000, seed: 1 },
   }),
   scenario(mixed(), {
     name: 'everything',
@@ -98,7 +98,7 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     harder: HARDER,
     isRandom: true,
     reached: [/done/, /no answer/, /crashed/, /resealed/],
-    test: { runs: 300, slow: 40_000, seed: 2 },
+    test: { runs: 120, slow: 40_000, seed: 2 },
   }),
   scenario(
     (run) => {
@@ -175,7 +175,7 @@ export const SHARE_LOG: readonly Scenario[] = [
     bounds: { faults: 1 },
     reached: [/done/],
     explore: (bounds) => withPeople(ofShare, (people) => ({ ...SHARE, people }))('two hosts', bounds),
-    test: { runs: 40, slow: 2000 },
+    test: { runs: 15, slow: 2000 },
   },
   {
     protocol: 'share log',
@@ -187,6 +187,6 @@ export const SHARE_LOG: readonly Scenario[] = [
     reached: [/done/, /no answer|crashed/],
     explore: (bounds) =>
       withPeople(ofShare, (people) => ({ ...SHARE, people, hosts: [2, 1], readers: 2 }))('hosts and readers', bounds),
-    test: { runs: 30, slow: 2000, seed: 8 },
+    test: { runs: 15, slow: 2000, seed: 8 },
   },
 ]

@@ -329,7 +329,7 @@ export const REGISTRY: readonly Scenario[] = [
     bounds: { faults: 2 },
     isRandom: true,
     reached: [/done/, /key-changed/, /expired/, /no answer/, /crashed/],
-    test: { runs: 400, slow: 20_000, seed: 2, slowBounds: {} },
+    test: { runs: 120, slow: 20_000, seed: 2, slowBounds: {} },
   }),
   scenario(RACE, {
     name: 'lost answers, late reads',
@@ -337,7 +337,7 @@ export const REGISTRY: readonly Scenario[] = [
     bounds: LATE,
     isRandom: true,
     reached: [/done/, /key-changed/],
-    test: { runs: 400, slow: 10_000, seed: 3 },
+    test: { runs: 120, slow: 10_000, seed: 3 },
   }),
   scenario(REMOVING, {
     name: 'removing',
@@ -345,7 +345,7 @@ export const REGISTRY: readonly Scenario[] = [
     bounds: LATE,
     isRandom: true,
     reached: [/done/, /key-changed/, /key-not-found/, /no answer/, /crashed/],
-    test: { runs: 400, slow: 10_000, seed: 4 },
+    test: { runs: 120, slow: 10_000, seed: 4 },
   }),
   scenario(
     { ...REMOVING, servers: [[['remove', 'one']], [['remove', 'one']], [['enrol again', 'one']]] },
@@ -355,7 +355,7 @@ export const REGISTRY: readonly Scenario[] = [
       bounds: { faults: 2, late: { back: 2, reads: 2 } },
       isRandom: true,
       reached: [/done/, /no answer/],
-      test: { runs: 300, slow: 10_000, seed: 5 },
+      test: { runs: 120, slow: 10_000, seed: 5 },
     },
   ),
   scenario(ESCROWS, {
@@ -364,7 +364,7 @@ export const REGISTRY: readonly Scenario[] = [
     bounds: LATE,
     isRandom: true,
     reached: [/done/, /key-not-found/, /no answer/, /crashed/],
-    test: { runs: 400, slow: 10_000, seed: 6 },
+    test: { runs: 120, slow: 10_000, seed: 6 },
   }),
   scenario(ONE_CHALLENGE, {
     name: 'one challenge',
@@ -372,7 +372,7 @@ export const REGISTRY: readonly Scenario[] = [
     bounds: { faults: 2, late: { back: 1, reads: 1 } },
     isRandom: true,
     reached: [/done/, /expired/, /no answer/, /crashed/],
-    test: { runs: 400, slow: 10_000, seed: 7 },
+    test: { runs: 120, slow: 10_000, seed: 7 },
   }),
   ofFirstKey(undefined, {
     name: 'the first key',
@@ -380,6 +380,6 @@ export const REGISTRY: readonly Scenario[] = [
     bounds: { faults: 2, late: { back: 1, reads: 2 } },
     isRandom: true,
     reached: [/done/, /no answer/, /crashed/],
-    test: { runs: 400, slow: 20_000, seed: 8, slowBounds: {}, atLeast: 200 },
+    test: { runs: 120, slow: 20_000, seed: 8, slowBounds: {}, atLeast: 100 },
   }),
 ]

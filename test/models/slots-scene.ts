@@ -135,7 +135,7 @@ export const SLOTS: readonly Scenario[] = [
       sentence: 'one adds and one removes, and one thing goes wrong',
       bounds: { faults: 1 },
       reached: [/done/, /no answer/],
-      test: { runs: 100, slow: 10_000 },
+      test: { runs: 40, slow: 10_000 },
     },
   ),
   scenario(
@@ -146,7 +146,7 @@ export const SLOTS: readonly Scenario[] = [
       bounds: { faults: 2, late: { back: 2, reads: 2 } },
       reached: [/done/, /wrong-password/, /crashed/],
       isRandom: true,
-      test: { runs: 120, slow: 5000, seed: 1 },
+      test: { runs: 40, slow: 5000, seed: 1 },
     },
   ),
   scenario(
@@ -157,7 +157,7 @@ export const SLOTS: readonly Scenario[] = [
       bounds: { faults: 2, late: { back: 1, reads: 2 } },
       reached: [/done/, /wrong-password/],
       isRandom: true,
-      test: { runs: 120, slow: 5000, seed: 2 },
+      test: { runs: 40, slow: 5000, seed: 2 },
     },
   ),
   scenario(
@@ -168,7 +168,7 @@ export const SLOTS: readonly Scenario[] = [
       bounds: { faults: 2, late: { back: 1, reads: 2 } },
       reached: [/done/, /crashed/],
       isRandom: true,
-      test: { runs: 120, slow: 5000, seed: 3 },
+      test: { runs: 40, slow: 5000, seed: 3 },
     },
   ),
   scenario(
