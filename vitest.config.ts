@@ -19,10 +19,7 @@ const config: ViteUserConfig = defineConfig({
     include: ['test/**/*.test.ts'],
     // With isolation, every file loads the library again, which takes 15 seconds in total.
     isolate: false,
-    exclude: [
-      ...(hasVectors ? [] : ['test/conformance']),
-      ...(named.length > 0 ? [] : LONG.map(({ files }) => files)),
-    ],
+    exclude: [...(hasVectors ? [] : ['test/conformance']), ...(named.length > 0 ? [] : LONG.map(({ files }) => files))],
     reporters: ['default', './test/plain-summary.ts'],
     // The default leaves one of two cores idle.
     maxWorkers: '100%',

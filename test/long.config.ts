@@ -4,7 +4,9 @@ import config from '../vitest.config.ts'
 import { LONG } from './long.ts'
 
 const long: ViteUserConfig = mergeConfig(config, { root: `${import.meta.dirname}/..` })
-long.test!.include = LONG.map(({ files }) => files).map((files) => (files.endsWith('/**') ? `${files}/*.test.ts` : files))
+long.test!.include = LONG.map(({ files }) => files).map((files) =>
+  files.endsWith('/**') ? `${files}/*.test.ts` : files,
+)
 long.test!.exclude = []
 
 export default long

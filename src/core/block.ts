@@ -143,8 +143,8 @@ export interface PreparedBlock extends Handle {
    * Creates envelopes for the readers of shares when the store already has the block. The prepared block stays as it
    * is: seal it or dispose of it.
    * @returns the envelope for each share, by its id
+   * @throws KeystrataError `key-not-found` if no active share has that id, with dedup `off` too
    * @throws KeystrataError `policy` if dedup is `off` (the stored block has another key) or the block is unencrypted
-   * @throws KeystrataError `key-not-found` if no active share has that id
    * @throws KeystrataError `malformed` if the public keys of a share are invalid
    * @throws KeystrataError `disposed` if this handle was disposed of
    * @throws TypeError in a key model without shares

@@ -212,12 +212,13 @@ export class BlockSealer implements BlockWriter {
 
   #maskFor(prepared: PreparedContent, shares: readonly string[], isStored: boolean): ReadonlyMap<string, Bytes> {
     this.#assertUsable()
+    // A revoked share is an error with dedup off too.
+    const recipients = new Map(shares.map((id) => [id, this.shareRecipients.of(id)]))
     if (isStored && prepared.mode === Mode.off) {
       throw new KeystrataError('policy', 'with dedup off, the stored block has a different key: use Share.add', {
         rule: 'dedup-off',
       })
     }
-    const recipients = new Map(shares.map((id) => [id, this.shareRecipients.of(id)]))
     // The stored envelope may have the strongest suite, and the new one must not be weaker.
     const weakest = isStored ? strongestSuite(Suite.x25519, ...ENCRYPTED_SUITES) : rekeySuiteOf(this.#suite.strength)
     return new Map([...recipients].map(([id, share]) => [id, maskForShare(prepared, share, weakest)]))

@@ -122,12 +122,18 @@ export const sharedRefs = (label: string, hashes: SharedHashes, member?: string)
   new Map([...hashes].map(([share, hash]) => [share, encodeRef({ label, hash, member })]))
 
 /** Returns whether equal content always has the same ciphertext. */
-export async function isRepeatable(prepared: PreparedBlock): Promise<boolean> {
+export const isRepeatable = async (prepared: PreparedBlock): Promise<boolean> =>
+  (await envelopesFor(prepared, [])) !== undefined
+
+/** Creates envelopes for a stored block. Returns undefined if the stored block has another key than the prepared one. */
+async function envelopesFor(
+  prepared: PreparedBlock,
+  shares: readonly string[],
+): Promise<ReadonlyMap<string, Uint8Array> | undefined> {
   try {
-    await prepared.envelopesFor([])
-    return true
+    return await prepared.envelopesFor(shares)
   } catch (error) {
-    if (isOtherKey(error)) return false
+    if (isOtherKey(error)) return undefined
     throw error
   }
 }
@@ -144,8 +150,8 @@ export async function shareStored(
   prepared: PreparedBlock,
   shares: ReadonlyMap<string, SharedHeads>,
 ): Promise<SharedHashes> {
-  if (!(await isRepeatable(prepared))) return shareUnderOtherKey(prepared, shares)
-  const envelopes = await prepared.envelopesFor([...shares.keys()])
+  const envelopes = await envelopesFor(prepared, [...shares.keys()])
+  if (envelopes === undefined) return shareUnderOtherKey(prepared, shares)
   const block = await prepared.seal()
   const hash = await hashOf(block.ciphertext)
   const found: Map<string, Uint8Array> = new Map()

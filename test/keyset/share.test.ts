@@ -119,6 +119,7 @@ describe.each(kinds)('a share %s', (kind, { keyset: owner, share }) => {
       const prepared = await openWriter(owner.export('host'), mode).prepare(content)
       if (mode.dedup === 'off') {
         expect((await failure(() => prepared.envelopesFor([share.id]), 'policy')).detail['rule']).toBe('dedup-off')
+        await failure(() => prepared.envelopesFor([share.id, '0'.repeat(32)]), 'key-not-found')
       } else {
         expect(prepared.label).toBe(stored.label)
         const envelopes = await prepared.envelopesFor([share.id])

@@ -65,7 +65,11 @@ async function run(name: string): Promise<Row> {
   const [program, before] = runtime ? [programOf(runtime), runtime.before] : [process.execPath, WITH_WEBSOCKET]
   console.log(`\n== ${name}${runtime ? ` ${runtime.version}` : ''}`)
   for (const { file, reason } of excluded) console.log(`excluded ${file}: ${reason}`)
-  const vitest = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...(positionals.length > 0 ? positionals : ['test/'])]
+  const vitest = [
+    join(root, 'node_modules/vitest/vitest.mjs'),
+    'run',
+    ...(positionals.length > 0 ? positionals : ['test/']),
+  ]
   const reports = ['--reporter=default', '--reporter=json', `--outputFile.json=${output}`]
   const where = runtime
     ? excluded.flatMap(({ file }) => ['--exclude', file])

@@ -198,6 +198,22 @@ describe('a reader of a share', () => {
 })
 
 describe('shares', () => {
+  it.each(['scoped', 'global', 'off'] as const)(
+    'that were revoked are refused with dedup %s, also if they have all the blocks',
+    async (dedup) => {
+      const blocks = blocksIn(memoryBlobStore())
+      const shares = [share.id, second.share.id]
+      await all(sealInto(blocks, writerWith(dedup), contents, { shares }))
+      await all(packInto(blocks, writerWith(dedup), contents, { shares }))
+      const writer = openWriter(owner.revokeShare(second.share.id).export('host'), { dedup })
+      for (const seal of [sealInto, packInto]) {
+        const error = await failure(() => all(seal(blocks, writer, contents, { shares })), 'key-not-found')
+        expect(error.detail['share']).toBe(second.share.id)
+        await all(seal(blocks, writer, contents, { shares: [share.id] }))
+      }
+    },
+  )
+
   it('need a store that has them, an id that is known, and blocks that are encrypted', async () => {
     const plain = new KeepingBlocks()
     expect(() => sealInto(plain, owner, [], { shares: [share.id] })).toThrow('no method shared')
