@@ -302,10 +302,8 @@ export class StoredLog implements Log {
         onDamaged(error, String(error.detail['position']))
       }
       if (next === undefined) return
-      if (next.epoch.epoch === epoch.epoch) {
-        end = next
-        continue
-      }
+      // The end stays the one that was found first, so that a store cannot hide that it has lost records since.
+      if (next.epoch.epoch === epoch.epoch) continue
       await assertReaches(next)
       ;({ end, first } = await this.#placeBehind(next, number))
     }

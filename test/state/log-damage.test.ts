@@ -371,6 +371,18 @@ describe('copies that are damaged', () => {
       damaged: [],
     })
   })
+
+  it('do not hide that a store cuts off the log while it is read', async () => {
+    const { store, log, positions } = await filled(['1', '2', '3', '4'])
+    store.lose(epochName(0), 1, 3)
+    const damaged: string[] = []
+    const onDamaged = (_: unknown, position: string) => {
+      damaged.push(position)
+      store.lose(epochName(0), 4)
+    }
+    expect(await textsIn(log, { atLeast: positions[3]!, onDamaged })).toEqual(['2'])
+    expect(damaged).toEqual([`1-${ZEROS}`, `3-${ZEROS}`, `4-${ZEROS}`])
+  })
 })
 
 describe('copies that a host has replaced', () => {
