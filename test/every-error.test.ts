@@ -32,6 +32,7 @@ const needed: Readonly<Record<string, readonly string[]>> = {
 const elsewhere = [
   // The error of a stored object, with its position.
   'state/epoch.ts',
+  'state/reseal.ts',
   'state/open-stream.ts',
   // Copies of errors from another thread, or another machine.
   'pool/messages.ts',

@@ -289,14 +289,13 @@ export class EpochRecords {
     return closing && this.closeIn(closing)?.former
   }
 
-  /** Returns whether a position has no id, although the last copy has its number: so the error of a damaged close names it. */
-  async isOfClose(epoch: Epoch, { number, id }: Position): Promise<boolean> {
-    if (!equalBytes(id, NO_ID) || number > epoch.base) return false
+  /** Returns the number of the last copy, or 1. The error of a damaged close names it, without its id. */
+  async numberOfClose(epoch: Epoch): Promise<number> {
     for (let version = epoch.start - 1; version >= 1; version--) {
       const record = await this.readableAt(epoch, version)
-      if (record?.kind === 'content') return record.number === number
+      if (record?.kind === 'content') return record.number
     }
-    return number === 1
+    return 1
   }
 
   /** Returns the numbers that the close leaves out, in ascending order; none if it is damaged. */

@@ -123,6 +123,9 @@ export interface Log extends LogWriter, LogReader {
    * @throws KeystrataError `forked` if another record has the number of one of them
    * @throws KeystrataError the reason why a record cannot be read, with `detail.position`. To go on without it, pass that
    *   position in `leaveOut`
+   * @throws KeystrataError the same if the close is damaged, and an earlier call may have used this `upTo`: what is behind it
+   *   may have been appended since. To leave it out nevertheless, pass that position in `leaveOut` too
+   * @throws KeystrataError `policy` if such a close was written anew since, so that nothing shows whether `upTo` was used
    * @throws KeystrataError `policy` if the keyset was unlocked from a `definition`, or the log belongs to another owner
    * @throws KeystrataError `conflict` if other machines were quicker on every try
    * @throws KeystrataError `limit-exceeded` in the last possible epoch, or after too many resealings
@@ -302,10 +305,8 @@ export class StoredLog implements Log {
         onDamaged(error, String(error.detail['position']))
       }
       if (next === undefined) return
-      if (next.epoch.epoch === epoch.epoch) {
-        end = next
-        continue
-      }
+      // The end stays the one that was found first, so that a store cannot hide that it has lost records since.
+      if (next.epoch.epoch === epoch.epoch) continue
       await assertReaches(next)
       ;({ end, first } = await this.#placeBehind(next, number))
     }

@@ -21,7 +21,15 @@ import {
 } from './marker.ts'
 import { versionsOf } from './read-ahead.ts'
 import { openWith, writerOf } from './record.ts'
-import { NO_HASH, NO_ID, type ParsedRecord, type Position, type RecordFields, wellFormed } from './record-layout.ts'
+import {
+  NO_HASH,
+  NO_ID,
+  type ParsedRecord,
+  type Position,
+  positionText,
+  type RecordFields,
+  wellFormed,
+} from './record-layout.ts'
 import { dropSettled, writeSettled } from './settle.ts'
 
 /** How often to begin again, when other machines were quicker. */
@@ -151,16 +159,19 @@ class Resealing {
       const isLeftOut = (position: Position) => leaveOut.some(({ number }) => number === position.number)
       for (const position of [atLeast, upTo])
         if (position !== undefined) await epochs.assertHas(end, position, isLeftOut(position))
-      const former = await epochs.formerOf(end.epoch)
+      const { former, damage } = await epochs.formerOf(end.epoch)
       const numbers: Set<number> = new Set()
-      const isClosed = (await epochs.closedBy(end.epoch)) !== undefined
-      for (const position of leaveOut) {
-        // What a reader says of a damaged close names a copy without its id. Nothing is left out for it.
-        if (!isClosed && (await epochs.isOfClose(end.epoch, position))) continue
-        if (!(await epochs.assertHas(end, position, true))) numbers.add(position.number)
-      }
+      // What a reader says of a damaged close names a copy without its id. Nothing is left out for it.
+      const close = damage === undefined ? NOWHERE : { number: await epochs.numberOfClose(end.epoch), id: NO_ID }
+      const isClose = ({ number, id }: Position) => number === close.number && equalBytes(id, close.id)
+      for (const position of leaveOut)
+        if (!isClose(position) && !(await epochs.assertHas(end, position, true))) numbers.add(position.number)
       const isOwn = end.epoch.ownerId !== undefined && equalBytes(end.epoch.ownerId, epochs.keys.ownerId)
       const isDone = upTo === undefined || (isOwn && isCut(upTo.number, former))
+      if (!isDone && isOwn) {
+        if (damage === undefined) assertUncut(upTo, former)
+        else if (upTo.number < end.epoch.base && !leaveOut.some(isClose)) throw maybeCut(upTo, damage, close)
+      }
       return new Resealing(epochs, end, former, isDone ? Infinity : upTo.number, numbers)
     })
   }
@@ -373,4 +384,29 @@ class Resealing {
  */
 function isCut(upTo: number, former: readonly FormerEpoch[]): boolean {
   return former.some(({ last }, index) => last.number <= upTo && isIn(leftOutBy(former.slice(0, index + 1)), upTo + 1))
+}
+
+/**
+ * Checks that `upTo` was not used before. If a close was damaged and written anew, the new one does not say where a number
+ * was left out that is missing in it.
+ * @throws KeystrataError `policy` if nothing shows that
+ */
+function assertUncut(upTo: Position, former: readonly FormerEpoch[]): void {
+  const [first] = former
+  const isWhole = first?.epoch === 0 && (first.last.number > 0 || first.leftOut.length > 0)
+  if (first === undefined || isWhole || !isIn(leftOutBy(former), upTo.number + 1)) return
+  const position = positionText(upTo)
+  const message =
+    `a close of this log was damaged, so nothing shows whether an earlier call has left out everything behind ${position}: ` +
+    'pass the positions to leave out in leaveOut, without upTo'
+  throw new KeystrataError('policy', message, { rule: 'up-to', upTo: position })
+}
+
+/** Returns the error of a damaged close: it may have said that everything behind `upTo` was left out before. */
+function maybeCut(upTo: Position, damage: KeystrataError, close: Position): KeystrataError {
+  const [last, position] = [positionText(upTo), positionText(close)]
+  const message =
+    `a close of this log is damaged, so nothing shows whether an earlier call has left out everything behind ${last}: ` +
+    `reseal without upTo to keep what is behind it, or pass ${position} in leaveOut too, to leave it out`
+  return new KeystrataError(damage.code, message, { ...damage.detail, position })
 }

@@ -344,6 +344,45 @@ describe('copies that are damaged', () => {
       await logIn(rotten).last({ atLeast: positions[0]! })
     }
   })
+
+  it('are passed by if a close of an earlier attempt and version 1 are lost too', async () => {
+    const { store, log, positions } = await filled(['1', '2', '3'])
+    // Another host appends before the seal-off is written, so a second close follows.
+    let other = ''
+    store.beforeWrite = async (name, version) => {
+      if (name !== epochName(0) || version !== 4) return
+      store.beforeWrite = () => undefined
+      other = await logIn(store).append(bytesOf('4'))
+    }
+    await log.reseal({ atLeast: positions[2]!, leaveOut: [positions[0]!] })
+    // Copies 2 and 3, the close of the first attempt, copy 4, the close.
+    store.lose(epochName(1), 1, 3)
+    let reads = 0
+    const { readVersion } = store
+    // Without pauses, a read without end would also keep the time limit of this test from running out.
+    store.readVersion = async (name, version) => {
+      if (++reads > 1000) throw new Error('a read never ends')
+      return readVersion.call(store, name, version)
+    }
+    const damaged = [['missing', `2-${ZEROS}`, 1, 1]]
+    expect(await readAll(logIn(store))).toEqual({ texts: ['3', '4'], damaged })
+    expect(await readAll(logIn(store), { after: positions[1]!, atLeast: other })).toEqual({
+      texts: ['3', '4'],
+      damaged: [],
+    })
+  })
+
+  it('do not hide that a store cuts off the log while it is read', async () => {
+    const { store, log, positions } = await filled(['1', '2', '3', '4'])
+    store.lose(epochName(0), 1, 3)
+    const damaged: string[] = []
+    const onDamaged = (_: unknown, position: string) => {
+      damaged.push(position)
+      store.lose(epochName(0), 4)
+    }
+    expect(await textsIn(log, { atLeast: positions[3]!, onDamaged })).toEqual(['2'])
+    expect(damaged).toEqual([`1-${ZEROS}`, `3-${ZEROS}`, `4-${ZEROS}`])
+  })
 })
 
 describe('copies that a host has replaced', () => {

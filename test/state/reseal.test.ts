@@ -12,6 +12,7 @@ import {
   fieldsOf,
   filled,
   LOG,
+  LOG_ID,
   logIn,
   OpenStore,
   POINTER,
@@ -81,6 +82,77 @@ describe('upTo', () => {
     expect(position.split('-')[0]).toBe('3')
     await log.reseal({ atLeast: position, leaveOut: [position] })
     expect(await log.last({ atLeast: position })).toBeUndefined()
+  })
+})
+
+describe('the same upTo again, after the close of the first call was damaged', () => {
+  /** Records 1 and 2 are kept, 3 is left out, and 4 is acknowledged after that. */
+  async function cut() {
+    const { store, log, positions } = await filled(['1', '2', 'late'])
+    const options = { atLeast: positions[1]!, upTo: positions[1]! }
+    await log.reseal(options)
+    const fourth = await logIn(store).append(bytesOf('4'))
+    return { store, positions, options, fourth }
+  }
+
+  const closePosition = `2-${'0'.repeat(32)}`
+  const damages: [string, (store: OpenStore) => void, code: 'missing' | 'authentication-failed'][] = [
+    ['rotten', (store) => store.rot(epochName(1), 3), 'authentication-failed'],
+    ['lost', (store) => store.lose(epochName(1), 3), 'missing'],
+  ]
+
+  it.each(damages)('is refused if the close is %s, and no record is lost', async (_, damage, code) => {
+    const { store, options, fourth } = await cut()
+    damage(store)
+    const error = await failure(() => logIn(store).reseal(options), code)
+    expect(error.detail).toEqual({ position: closePosition, epoch: 1, version: 3, log: LOG_ID })
+    expect(error.message).toContain(`pass ${closePosition} in leaveOut`)
+    expect(await textsIn(logIn(store), { atLeast: fourth, onDamaged: () => undefined })).toEqual(['1', '2', '4'])
+    await logIn(store).reseal({ atLeast: fourth })
+    expect(await textsIn(logIn(store), { atLeast: fourth })).toEqual(['1', '2', '4'])
+  })
+
+  it('cuts once more if the caller says so, and then never again', async () => {
+    const { store, options, fourth } = await cut()
+    store.rot(epochName(1), 3)
+    await logIn(store).reseal({ ...options, leaveOut: [closePosition] })
+    expect(await textsIn(logIn(store), { atLeast: fourth })).toEqual(['1', '2'])
+    const fifth = await logIn(store).append(bytesOf('5'))
+    await logIn(store).reseal(options)
+    expect(await textsIn(logIn(store), { atLeast: fifth })).toEqual(['1', '2', '5'])
+  })
+
+  it('is refused if the log was resealed without upTo since, and no record is lost', async () => {
+    const { store, options, fourth } = await cut()
+    store.rot(epochName(1), 3)
+    await logIn(store).reseal({ atLeast: fourth })
+    const error = await failure(() => logIn(store).reseal(options), 'policy')
+    expect(error.detail).toEqual({ rule: 'up-to', upTo: options.upTo })
+    expect(await textsIn(logIn(store), { atLeast: fourth })).toEqual(['1', '2', '4'])
+    // A position whose next number was never left out is an upTo as any other, and so is a later one.
+    const fifth = await logIn(store).append(bytesOf('5'))
+    await logIn(store).reseal({ atLeast: fifth, upTo: fourth })
+    expect(await textsIn(logIn(store))).toEqual(['1', '2', '4'])
+  })
+
+  it('is known from the new close if nothing was appended before that was written', async () => {
+    const { store, log, positions } = await filled(['1', '2', 'late'])
+    const options = { atLeast: positions[1]!, upTo: positions[1]! }
+    await log.reseal(options)
+    store.rot(epochName(1), 3)
+    await logIn(store).reseal({ atLeast: positions[1]! })
+    const fourth = await logIn(store).append(bytesOf('4'))
+    await logIn(store).reseal(options)
+    expect(await textsIn(logIn(store), { atLeast: fourth })).toEqual(['1', '2', '4'])
+  })
+
+  it('cuts off what was never left out, although the close is damaged', async () => {
+    const { store, log, positions } = await filled(['1', '2', '3'])
+    await log.reseal({ atLeast: positions[2]!, leaveOut: [positions[0]!] })
+    const [fourth = ''] = await appendAll(logIn(store), '4', 'late')
+    store.rot(epochName(1), 3)
+    for (const upTo of [fourth, positions[2]!]) await logIn(store).reseal({ atLeast: upTo, upTo })
+    expect(await textsIn(logIn(store))).toEqual(['2', '3'])
   })
 })
 
