@@ -8,12 +8,16 @@ export class InjectedFault extends Error {
   override readonly name = 'InjectedFault'
 }
 
+/** After so many calls of a task, faults are half as likely. */
+const CALLS = 20
+
 export class Faults {
   readonly counts: Map<string, number> = new Map()
   readonly #random: Random
   readonly #probability: number
+  #calls = 0
 
-  /** @param probability of each kind of fault, for each call */
+  /** @param probability of each kind of fault, for the first call of a task. Later calls have fewer, so that long tasks end too */
   constructor(random: Random, probability: number) {
     this.#random = random
     this.#probability = probability
@@ -23,24 +27,26 @@ export class Faults {
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
   }
 
-  /** Takes the counts since the last call. */
+  /** Takes the counts of the task that has ended. */
   taken(): [string, number][] {
     const taken = [...this.counts]
     this.counts.clear()
+    this.#calls = 0
     return taken
   }
 
   async through<T>(where: string, isChange: boolean, call: () => Promise<T>): Promise<T> {
-    if (this.#random.happens(this.#probability * 2)) {
+    const probability = this.#probability / (1 + this.#calls++ / CALLS)
+    if (this.#random.happens(probability * 2)) {
       this.count(`${where}: delayed`)
       await pause(this.#random.below(400))
     }
-    if (this.#random.happens(this.#probability)) {
+    if (this.#random.happens(probability)) {
       this.count(`${where}: call lost`)
       throw new InjectedFault(`${where}: the call was lost`)
     }
     const answer = await call()
-    if (this.#random.happens(isChange ? this.#probability * 2 : this.#probability)) {
+    if (this.#random.happens(isChange ? probability * 2 : probability)) {
       this.count(`${where}: answer lost${isChange ? ' after a write' : ''}`)
       throw new InjectedFault(`${where}: the answer was lost`)
     }
