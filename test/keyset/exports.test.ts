@@ -54,15 +54,15 @@ describe.each(destinations)('a %s export', (destination) => {
   })
 
   it('refuses a flipped bit even if the checksum is recomputed', async () => {
-    // After byte 300 come mostly public keys, which are long: every seventh byte is enough.
-    for (let index = 0; index < bytes.length - 8; index += index < 300 || process.env['SLOW'] === '1' ? 1 : 7) {
+    // After byte 300 come mostly public keys, which are long: every 29th byte is enough.
+    for (let index = 0; index < bytes.length - 8; index += index < 300 || process.env['SLOW'] === '1' ? 1 : 29) {
       const forged = resummed(flipped(bytes, index, index % 8))
       await failure(() => open(forged), 'authentication-failed', 'malformed', 'unsupported')
     }
   })
 
   it('refuses a truncated or extended export', async () => {
-    for (let length = 0; length < bytes.length; length += 1 + (length % 31)) {
+    for (let length = 0; length < bytes.length; length += 1 + (length % 89)) {
       await failure(() => parseKeyset(bytes.subarray(0, length)), 'malformed')
       await failure(() => parseKeyset(resummed(bytes.subarray(0, length))), 'malformed')
     }
