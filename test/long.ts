@@ -20,6 +20,7 @@ export const LONG: readonly Long[] = [
   { files: 'test/realms.test.ts', reason: 'calls everything from another realm' },
   { files: 'test/server/credential.test.ts', reason: 'hashes many passwords' },
   { files: 'test/server/hash-*.test.ts', reason: 'starts threads and programs of a server' },
+  { files: 'test/stores/folder-orders.test.ts', reason: 'tries many orders of calls' },
   { files: 'test/stores/{postgres,s3}.test.ts', reason: 'starts servers' },
   { files: 'test/vault/{rotation,stored-profile}.test.ts', reason: 'stops a device at each call, beside many others' },
   { files: 'test/vectors/second-reader.test.ts', reason: 'reads every vector again, with readers that are slow' },
