@@ -75,7 +75,10 @@ describe('the explorer notices', { timeout: TIMEOUT }, () => {
       /the acknowledged change is lost/,
     )
     // Control: the registry writes also what changes nothing.
-    expectSound(await exploreRegistry('always a write', { ...late, runs: 300 }, { before, servers }), { runs: 300, reached: [/done/] })
+    expectSound(await exploreRegistry('always a write', { ...late, runs: 300 }, { before, servers }), {
+      runs: 300,
+      reached: [/done/],
+    })
   })
 
   it('an adapter that takes equal bytes for its own', async () => {
