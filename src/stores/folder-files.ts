@@ -1,7 +1,7 @@
 // How the stores in a folder handle files (SPEC §6.3): staged and synced before they get a name, and replaced by a
 // compare-and-set that needs no lock file. It does not protect against whoever can write to the folder, nor against a
 // disk that lies about what it has stored.
-import { link, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { constants, link, lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { toHex } from '../core/bytes.ts'
 import { randomBytes } from '../primitives/random.ts'
@@ -40,8 +40,26 @@ export async function unless<T>(code: string, use: () => Promise<T>): Promise<T 
 export const isDone = async (code: string, use: () => Promise<void>): Promise<boolean> =>
   (await unless(code, async () => (await use(), true))) ?? false
 
+/** Without O_NONBLOCK, which Windows does not have, opening a pipe waits until somebody writes to it. */
+const READ = constants.O_RDONLY | ((constants as { readonly O_NONBLOCK?: number }).O_NONBLOCK ?? 0)
+
 /** Reads a file. Returns undefined if there is none. */
-export const readIfThere = (path: string): Promise<Uint8Array | undefined> => unless('ENOENT', () => readFile(path))
+export async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  const file = await unless('ENOENT', () => open(path, READ))
+  if (file === undefined) return undefined
+  try {
+    if (!(await file.stat()).isFile()) throw new Error(`${path} is not a file`)
+    return await file.readFile()
+  } finally {
+    await file.close()
+  }
+}
+
+/** Throws if a name is there although its file is not. Whoever waits until such a name is gone may wait forever. */
+export async function assertNoLooseLink(path: string): Promise<void> {
+  const found = await unless('ENOENT', () => lstat(path))
+  if (found?.isSymbolicLink()) throw new Error(`${path} is a symbolic link to a file that does not exist`)
+}
 
 export const isThere = async (path: string): Promise<boolean> =>
   (await unless('ENOENT', () => stat(path))) !== undefined

@@ -9,7 +9,16 @@ import { randomBytes } from '../primitives/random.ts'
 import { pauseBeforeRetry } from '../state/compare-and-set.ts'
 import { assertName, assertNameStart, assertVersion } from '../state/name.ts'
 import type { BlobStore, StateStore, StoredObject } from '../state/store.ts'
-import { Folder, interrupted, isThere, readIfThere, syncFolder, TRIES, unless } from './folder-files.ts'
+import {
+  assertNoLooseLink,
+  Folder,
+  interrupted,
+  isThere,
+  readIfThere,
+  syncFolder,
+  TRIES,
+  unless,
+} from './folder-files.ts'
 
 /** Returns the lowest version that is not dropped. */
 function floorIn(file: Uint8Array | undefined, path: string): number {
@@ -67,8 +76,9 @@ class FolderStateStore implements StateStore {
       const version = await this.#newest(folder)
       if (version === 0) return undefined
       const bytes = await this.#versionIn(folder, version)
-      // If it was dropped meanwhile, there is a newer one.
       if (bytes !== undefined) return { version, bytes }
+      // If it was dropped meanwhile, there is a newer one.
+      await assertNoLooseLink(join(folder, fileOf(version)))
     }
   }
 
@@ -242,8 +252,9 @@ class FolderBlobStore implements BlobStore {
       const path = await this.#find(name)
       if (path === undefined) return undefined
       const bytes = await readIfThere(path)
-      // Otherwise it was deleted meanwhile, and there may be another one.
       if (bytes !== undefined) return copyOf(bytes)
+      // If it was deleted meanwhile, there may be another one.
+      await assertNoLooseLink(path)
     }
   }
 

@@ -92,7 +92,8 @@ function cheapKeys(pair: CheapPair, adopted: CheapPair | undefined, isHost: bool
   }
 }
 
-function handleOf(keys: RecordKeys): OwnerHandle {
+/** Returns a handle with these keys. */
+export function handleOf(keys: RecordKeys): OwnerHandle {
   const handle = {}
   setRecordKeys(handle, () => keys)
   return handle as OwnerHandle

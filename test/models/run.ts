@@ -1,6 +1,6 @@
 // npm run models -- [--minutes N] [--only log,keyset] [--seed N]: explores all protocols, each for the same time. Of each
 // it first tries every order within the bounds of its scenarios, and then random orders with more faults and late reads.
-// It prints what was covered. If a rule is broken, it prints the shortest trace and a command that repeats it, and ends
+// It prints what was covered, and a table of that at the end. If a rule is broken, it prints the shortest trace and a command that repeats it, and ends
 // with code 1.
 //
 // npm run models -- --repeat 'log: everything' --seed N, or --choices 0.1.2: repeats one run, and prints its trace.
@@ -68,16 +68,61 @@ function print(scenario: Scenario, how: string, bounds: Bounds, report: Report):
   console.log(`  repeat it: npm run models -- --repeat '${nameOf(scenario)}' ${repeats}`)
 }
 
-const totals = { runs: 0, exhausted: 0, cutOff: 0, random: 0 }
+/** What was explored of one protocol. */
+interface Row {
+  scenarios: number
+  exhaustive: number
+  runs: number
+  readonly outcomes: Set<string>
+  faults: number
+  seconds: number
+  violations: number
+}
+
+const rows: Map<string, Row> = new Map()
+
+function count({ protocol }: Scenario, isRandom: boolean, report: Report): void {
+  const row = rows.get(protocol) ?? {
+    scenarios: SCENARIOS.filter((each) => each.protocol === protocol).length,
+    exhaustive: 0,
+    runs: 0,
+    outcomes: new Set(),
+    faults: 0,
+    seconds: 0,
+    violations: 0,
+  }
+  rows.set(protocol, row)
+  if (!isRandom && report.isExhaustive) row.exhaustive++
+  row.runs += report.runs
+  for (const outcome of report.outcomes.keys()) row.outcomes.add(outcome)
+  for (const times of report.faults.values()) row.faults += times
+  row.seconds += report.seconds
+  row.violations += report.violations
+}
+
+function printTable(): void {
+  const head = ['protocol', 'scenarios', 'exhaustive', 'runs', 'distinct outcomes', 'faults', 'seconds', 'violations']
+  const lines = [...rows].map(([protocol, { outcomes, seconds, ...row }]) =>
+    [
+      protocol,
+      row.scenarios,
+      row.exhaustive,
+      row.runs,
+      outcomes.size,
+      row.faults,
+      Math.round(seconds),
+      row.violations,
+    ].map(String),
+  )
+  const table = [head, head.map(() => '---'), ...lines]
+  console.log(`\n${table.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}`)
+}
 
 async function play(scenario: Scenario, isRandom: boolean, more: Partial<Bounds>): Promise<void> {
   const faults = isRandom ? harderOf(scenario) : scenario.bounds
   const bounds: Bounds = { ...faults, runs: Infinity, violations: ENOUGH, ...more }
   const report = await scenario.explore(bounds)
-  totals.runs += report.runs
-  if (isRandom) totals.random++
-  else if (report.isExhaustive) totals.exhausted++
-  else totals.cutOff++
+  count(scenario, isRandom, report)
   const orders = report.isExhaustive ? 'EXHAUSTIVE' : 'every order, cut off'
   print(scenario, isRandom ? 'random' : orders, bounds, report)
 }
@@ -112,10 +157,7 @@ if (repeated !== undefined) {
     )
     await playAll(scenarios, true, start + share, turn)
   }
-  const { runs, exhausted, cutOff, random } = totals
-  console.log(
-    `\n${runs} runs of ${only.length} protocols: ${exhausted} scenarios exhaustive, ${cutOff} in order but cut off, ` +
-      `${random} random, from seed ${seed}. ${found.isBroken ? 'A RULE IS BROKEN.' : 'No violation.'}`,
-  )
+  printTable()
+  console.log(`\nSeed ${seed}. ${found.isBroken ? 'A RULE IS BROKEN.' : 'No violation.'}`)
 }
 process.exitCode = found.isBroken ? 1 : 0

@@ -1,11 +1,15 @@
 // The stores in a folder, on a real file system, used by real processes that are killed.
+import { execFileSync } from 'node:child_process'
 import {
+  chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
@@ -247,6 +251,89 @@ describe('both stores in a folder', () => {
     for await (const { name } of folderBlobStore(folder).list('head')) names.push(name)
     expect(names).toEqual([])
   })
+})
+
+/** What can have the name of a version or a blob, without being a file that can be read. */
+const unreadable: { what: string; make: (path: string) => void; message: string; isPossible: boolean }[] = [
+  {
+    what: 'a symbolic link to nothing',
+    make: (path) => symlinkSync('nowhere', path),
+    message: 'is a symbolic link to a file that does not exist',
+    isPossible: process.platform !== 'win32',
+  },
+  {
+    what: 'a symbolic link to itself',
+    make: (path) => symlinkSync(path, path),
+    message: 'ELOOP',
+    isPossible: process.platform !== 'win32',
+  },
+  {
+    what: 'a folder',
+    make: (path) => mkdirSync(path),
+    message: process.platform === 'win32' ? 'E' : 'is not a file',
+    isPossible: true,
+  },
+  {
+    what: 'a pipe',
+    make: (path) => void execFileSync('mkfifo', [path]),
+    message: 'is not a file',
+    isPossible: process.platform !== 'win32',
+  },
+  {
+    what: 'a file that may not be read',
+    make: (path) => {
+      writeFileSync(path, '5')
+      chmodSync(path, 0)
+    },
+    message: 'EACCES',
+    isPossible: (process.getuid?.() ?? 0) !== 0,
+  },
+]
+
+describe.each(unreadable)('$what with the name of a version or a blob', ({ make, message, isPossible }) => {
+  it.runIf(isPossible)('is an error of a StateStore, and the other versions stay readable', async () => {
+    const folder = newFolder()
+    const store = folderStateStore(folder)
+    for (let version = 1; version <= 4; version++) await store.write('keyset', version, bytes(`${version}`))
+    const path = join(folder, 'keyset/_5')
+    make(path)
+    await expect(store.read('keyset')).rejects.toThrow(message)
+    await expect(store.read('keyset')).rejects.toThrow(path)
+    expect(await store.write('keyset', 5, bytes('5'))).toBe(false)
+    expect(await store.readVersion('keyset', 4)).toEqual(bytes('4'))
+    // Its number counts as used, like that of a file that was lost.
+    expect(await store.write('keyset', 6, bytes('6'))).toBe(true)
+    expect(await store.read('keyset')).toEqual({ version: 6, bytes: bytes('6') })
+    const isMissing = message.includes('does not exist')
+    if (isMissing) {
+      expect(await store.readVersion('keyset', 5)).toBeUndefined()
+      expect((await all(store.readVersions!('keyset', 4))).map(({ version }) => version)).toEqual([4, 6])
+    } else {
+      await expect(store.readVersion('keyset', 5)).rejects.toThrow(message)
+      await expect(all(store.readVersions!('keyset', 4))).rejects.toThrow(message)
+    }
+  })
+
+  it.runIf(isPossible)('is an error of a BlobStore, and the other blobs stay readable', async () => {
+    const folder = newFolder()
+    const blobs = folderBlobStore(folder)
+    for (const name of ['head/a', 'head/b']) await blobs.put(name, bytes(name))
+    const path = join(folder, 'head/a', `_${Number.MAX_SAFE_INTEGER}`)
+    make(path)
+    await expect(blobs.get('head/a')).rejects.toThrow(message)
+    await expect(blobs.get('head/a')).rejects.toThrow(path)
+    expect(await blobs.put('head/a', bytes('new'))).toBe(false)
+    expect(await blobs.get('head/b')).toEqual(bytes('head/b'))
+  })
+})
+
+it.runIf(process.platform !== 'win32')('a symbolic link to a file is read like the file', async () => {
+  const folder = newFolder()
+  const store = folderStateStore(folder)
+  await store.write('keyset', 1, bytes('1'))
+  writeFileSync(join(folder, 'elsewhere'), '2')
+  symlinkSync('../elsewhere', join(folder, 'keyset/_2'))
+  expect(await store.read('keyset')).toEqual({ version: 2, bytes: bytes('2') })
 })
 
 describe('processes that are killed at random moments', () => {

@@ -6,7 +6,7 @@ import fs from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 
 /** The calls that wait for their turn. What happens inside an open file needs no turn of its own. */
-const CALLS = ['link', 'mkdir', 'open', 'readFile', 'readdir', 'rename', 'rmdir', 'stat', 'unlink'] as const
+const CALLS = ['link', 'lstat', 'mkdir', 'open', 'readdir', 'rename', 'rmdir', 'stat', 'unlink'] as const
 type Call = (...given: unknown[]) => Promise<unknown>
 
 interface Program {
