@@ -1,6 +1,7 @@
 // A log in a store that has the honest versions of one epoch in any arrangement: missing, repeated, moved or cut, with
-// junk between them. Nobody without the keys can make a store answer worse. Whatever the arrangement is, every operation
-// ends soon, readers see only what was appended, each record once and in order, and what succeeds has lost nothing.
+// junk between them. The store itself keeps to its contract, unlike a junk store. Whatever the arrangement is, every
+// operation ends soon, readers see only what was appended, each record once and in order, and what succeeds has lost
+// nothing.
 import { type Keyset, KeystrataError, type Log, openLog } from '../../src/index.ts'
 import { SecretKey } from '../../src/core/secret.ts'
 import { memoryStateStore, type StateStore } from '../../src/stores.ts'
