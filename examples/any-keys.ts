@@ -89,7 +89,7 @@ export async function restore(
 ): Promise<Error[]> {
   const backups: Map<string, FileLine[]> = new Map()
   let newest: { files: FileLine[]; total: number } | undefined
-  // Whoever may write to the store can add records that do not open. They must not keep anyone from restoring.
+  // Anyone who may write to the store can add records that do not open. They must not keep anyone from restoring.
   const damaged: Error[] = []
   const options = { ...(atLeast !== undefined && { atLeast }), onDamaged: (error: Error) => damaged.push(error) }
   for await (const { content } of openLog(store.state, store.log ?? LOG, keys).read(options)) {

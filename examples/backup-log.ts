@@ -1,5 +1,5 @@
 // The index of all backups: a log, which every key model has. Nobody can forge, drop or move a record without being
-// detected. Only cutting off the end goes unnoticed, unless the reader knows a position. The log of a share is the same, with
+// detected. A store can cut off the end unnoticed, unless the reader knows a position. The log of a share is the same, with
 // refs of the share.
 import { randomUUID } from 'node:crypto'
 import type { LogReader, LogWriter } from 'keystrata'

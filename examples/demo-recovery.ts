@@ -88,7 +88,7 @@ async function addWays({ store, sheet }: Demo, keyset: Keyset, theirs: Card): Pr
   const code = generateRecoveryCode()
   using key = await deriveRecoveryKey({ code })
   await addSlot(state, keyset, key, { label: 'Sheet in the safe' })
-  // Whoever has this file can open the backup. A real tool shows the page in a frame, and never saves it.
+  // Anyone who has this file can open the backup. A real tool shows the page in a frame, and never saves it.
   await writeFile(sheet, sheetFor(code, store, keyset), { mode: 0o600 })
   say(`added a slot for a recovery code; the sheet to print is ${sheet}`)
 
@@ -168,7 +168,7 @@ async function sheetIsOutOfReach(state: StateStore, { id }: Keyset, { parts }: W
 /** Returns a part with one wrong character. */
 const withSlip = (part: string): string => part.slice(0, -1) + (part.endsWith('7') ? 'H' : '7')
 
-/** Removing a slot is not enough: whoever opened it may have kept all keys that were in the keyset. */
+/** Removing a slot is not enough: anyone who opened it may have kept all keys that were in the keyset. */
 async function friendLeaves(
   { store, password }: Demo,
   keyset: Keyset,

@@ -151,7 +151,7 @@ export class Sessions<T> {
 export const tokenOf = (request: Request): string =>
   /^Bearer ([\w-]+)$/.exec(request.headers.get('authorization') ?? '')?.[1] ?? ''
 
-/** Returns what a service keeps of a token, so that whoever reads it there gets no session. */
+/** Returns what a service keeps of a token, so that reading it there gives nobody a session. */
 export const tokenHash = (token: string): string => createHash('sha256').update(token).digest('hex')
 
 /** Listens on a free port of 127.0.0.1. Returns the URL. */

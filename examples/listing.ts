@@ -35,7 +35,7 @@ export interface Listing {
 
 /** Stores the listing of a new backup. */
 export interface IndexWriter {
-  /** Where the index ends. Keep it where the store cannot change it: whoever knows it notices if the end is cut off. */
+  /** Where the index ends. Keep it where the store cannot change it: anyone who knows it notices if the end is cut off. */
   readonly position: string | undefined
   add(folders: readonly Folder[]): Promise<void>
   /** Completes the backup: from now on it can be restored. */

@@ -76,7 +76,7 @@ function isRefused(error: unknown): undefined {
   if (!(error instanceof ServiceError && error.status === 401)) throw error
 }
 
-/** Returns a response that is no error. Otherwise throws the KeystrataError of the service, or a {@link ServiceError}. */
+/** Returns a response unless it is an error. Otherwise throws the KeystrataError of the service, or a {@link ServiceError}. */
 async function accept(response: Response): Promise<Response> {
   if (response.ok) return response
   const json: unknown = await response.json().catch(() => undefined)

@@ -124,8 +124,8 @@ const bearer = (token: string): Record<string, string> => ({ authorization: `Bea
 const call = async (url: string, init: RequestInit): Promise<Response> => accept(await fetch(url, init))
 
 /**
- * Returns a response that is no error.
- * @param fine a status that is none either
+ * Returns a response unless it is an error.
+ * @param fine another status that counts as success
  * @throws the KeystrataError that the server sent, or an Error
  */
 async function accept(response: Response, fine?: number): Promise<Response> {

@@ -1,5 +1,5 @@
 // The console of the admin of user-service.ts. The admin pins the identity of each user, after comparing it with what the
-// user's device shows. So whoever runs the service cannot make the admin reset a profile that is not the user's.
+// user's device shows. So the operator of the service cannot make the admin reset a profile that is not the user's.
 import type { Keyset } from 'keystrata'
 import type { StateStore } from 'keystrata/stores'
 import { deriveLogin, parseProfile, type ProfileFacts, resetProfile } from 'keystrata/vault'

@@ -21,7 +21,7 @@ export interface Places {
   /** A store on the device itself, which the service cannot change. */
   device: StateStore
   blocks: Blocks
-  /** Where keyrings and logs are, if they are not on the service. Whoever can write there can destroy them. */
+  /** Where keyrings and logs are, if they are not on the service. Anyone who can write there can destroy them. */
   elsewhere?: StateStore
 }
 

@@ -35,7 +35,7 @@ async function giveUp(error: unknown): Promise<never> {
   const over = whyOver(error)
   if (over !== undefined) return refuse(`${over}: run the same command again, so that the owner delegates again`)
   if (error instanceof KeystrataError) return refuse(`the coordinator stops: ${error.message}`)
-  // The database is away, for example. Whoever watches this process starts it again.
+  // The database is away, for example. The program that watches this process starts it again.
   await tell({ say: `coordinator: ${(error as Error).message}` })
   process.exit(1)
 }

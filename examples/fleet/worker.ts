@@ -51,7 +51,7 @@ const worker: Worker<RekeyJob, RekeyResult> = new Worker(
         throw new UnrecoverableError(over)
       }
       if (!ending.signal.aborted) throw error
-      // Somebody else shall take it at once.
+      // Another worker can take it at once.
       await job.moveToDelayed(Date.now(), token)
       throw new DelayedError()
     }

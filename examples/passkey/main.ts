@@ -1,6 +1,6 @@
 // A page that opens a keyset by a passkey, by its password or by a recovery code: `npm run demo:passkey`. The user interface is
 // here; ways-in.ts uses the library, and passkey.ts uses WebAuthn. Keys are in memory only while the page shows "Lock". Not
-// protected: whoever can change this page has what is typed into it, and the secrets of its passkeys.
+// protected: anyone who can change this page has what is typed into it, and the secrets of its passkeys.
 import { type Keyset, loadKeyset, selfTest } from 'keystrata'
 import type { Slot } from 'keystrata/recovery'
 import { indexedDbStateStore } from 'keystrata/stores/indexeddb'

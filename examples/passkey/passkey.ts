@@ -127,7 +127,7 @@ async function discard(credentialId: string): Promise<void> {
   await signalUnknownCredential?.call(PublicKeyCredential, unknown).catch(() => undefined)
 }
 
-/** A challenge keeps old answers from a server. Here is no server, and the secret itself is what counts. */
+/** A challenge keeps old answers from a server. This page has no server: only the secret counts. */
 const challenge = (): Uint8Array<ArrayBuffer> => crypto.getRandomValues(new Uint8Array(32))
 
 const descriptor = (id: string): PublicKeyCredentialDescriptor => ({ type: 'public-key', id: fromBase64Url(id) })

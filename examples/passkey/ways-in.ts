@@ -96,7 +96,7 @@ export async function addPasskey(store: StateStore, keyset: Keyset, passkey: Pas
   await changePasskeys(store, (known) => [...known.filter(({ credential }) => credential !== passkey.id), added])
 }
 
-/** Removes a slot. Whoever opened it before may have kept the master key: see {@link changePassword}. */
+/** Removes a slot. Anyone who opened it before may have kept the master key: see {@link changePassword}. */
 export async function removeWayIn(store: StateStore, keyset: Keyset, id: string): Promise<void> {
   await removeSlot(store, keyset, id)
   await changePasskeys(store, (known) => known.filter(({ slot }) => slot !== id))

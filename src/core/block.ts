@@ -296,7 +296,7 @@ interface Sealing {
 /** A prepared block of this library. */
 export interface OwnPreparedBlock extends PreparedBlock {
   /**
-   * Disposes of the block, wipes its content, and gives the buffer back to whoever lent it.
+   * Disposes of the block, wipes its content, and gives the buffer back to its lender.
    * @returns undefined if the block was sealed or disposed of
    */
   discard(): Promise<ArrayBuffer | undefined>

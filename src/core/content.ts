@@ -64,7 +64,7 @@ export const bytesWithRoom = (memory: number): number => memory - 2 * ROOM_BYTES
 
 /**
  * Lends a buffer with room while `use` begins to prepare this content. A writer of this library seals the content there,
- * and whoever lent the buffer gets it back as the ciphertext. The content may lie in it already.
+ * and the lender gets the buffer back as the ciphertext. The content may lie in it already.
  */
 export function withLent<T>(content: Uint8Array, room: Bytes, use: () => T): T {
   lent = { content, room }
@@ -100,7 +100,7 @@ export function giveCiphertext(ciphertext: Uint8Array): void {
   if (isWhole) given.add(buffer)
 }
 
-/** Returns whether the memory of a ciphertext was given to whoever opens it. True once. */
+/** Returns whether the memory of a ciphertext was given to its reader. True once. */
 export const takeCiphertext = (ciphertext: Uint8Array): ciphertext is Bytes => given.delete(ciphertext.buffer)
 
 /** Returns bytes that nobody else holds: the ciphertext itself if it was given, otherwise a copy. */

@@ -1,5 +1,5 @@
 // Delegations (SPEC §21): what machines without the keyset need to rekey its blocks, sealed to the card of a fleet and
-// signed by the owner. The object may lie anywhere: only the holder of that card opens it. Not protected: whoever opens it
+// signed by the owner. The object may lie anywhere: only the holder of that card opens it. Not protected: anyone who opens it
 // can open every block under the retired key pairs. It never contains the master key, the private halves of the current
 // pair, dedup secrets, or keys that sign.
 import { allocate, type Bytes, bytesFrom, concat, copyOf, domain, equalBytes, lengthPrefixed } from '../core/bytes.ts'
@@ -71,7 +71,7 @@ const storedDelegation: Codec<StoredDelegation> = struct({
  * stored and never inside the callback of `changeKeyset`, which may run more than once: the fleet would rekey to a key pair
  * that nobody has. A delegation is valid only for the revision that it was made from.
  *
- * Whoever can rekey a block can also open it. So the fleet, and everybody who gets its keys, can open every block and
+ * Anyone who can rekey a block can also open it. So the fleet, and everybody who gets its keys, can open every block and
  * every record under a retired key pair, if they can read it, and also after it was rekeyed, if they kept a copy. The next
  * delegation gives them what was sealed in between. They learn today's public keys too, which writers alone have
  * otherwise. They get nothing that signs, seals into shares, or unlocks the keyset.

@@ -1,5 +1,5 @@
 // An opened delegation: it rekeys the blocks of a keyset, on machines that have neither its password nor its other keys.
-// Not protected: whoever has it can open every block that is still under a retired key pair of the keyset, if they can
+// Not protected: anyone who has it can open every block that is still under a retired key pair of the keyset, if they can
 // read its ciphertext. `until` binds only machines that follow the rules.
 import type { BlockHead, Rekeyer } from '../core/block.ts'
 import { type Bytes, toHex } from '../core/bytes.ts'

@@ -50,7 +50,7 @@ export class ContentScheme {
   readonly mode: Mode
   readonly #dedupKey: SecretKey<'dedup'>
   readonly #naming: Naming
-  /** Hedges the keys of `off`. Derived at first use: whoever only opens blocks never needs it. */
+  /** Hedges the keys of `off`. Derived at first use: readers never need it. */
   #hedgeKey: SecretKey<'hedge'> | undefined
 
   constructor(mode: Mode, { dedupKey, blockSalt }: DedupSecrets) {

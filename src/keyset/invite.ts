@@ -172,7 +172,7 @@ function placeOf(shareId: Uint8Array, from: PinnedKeys, to: PinnedKeys, issuedAt
 
 /**
  * Returns the message that a key of the sharer signs. The card's key signs because invites come from cards. The
- * source's key signs to prove that the sharer holds it: anybody can put somebody else's public key into a card, and
+ * source's key signs to prove that the sharer holds it: anyone can put another person's public key into a card, and
  * would then seem to be the author of the share's log.
  */
 function signedMessage(by: 'card' | 'source', from: PinnedKeys, signed: Uint8Array): Bytes {

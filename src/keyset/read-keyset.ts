@@ -27,7 +27,7 @@ export function parseStored(stored: StoredObject | undefined): StoredKeyset {
       { object: KEYSET_NAME },
     )
   const parsed = parseKeyset(stored.bytes)
-  // Another export lacks keys, or would show the dedup secrets to whoever reads the store.
+  // Another export lacks keys, or would show the dedup secrets to anyone who reads the store.
   if (parsed.destination !== 'storage') {
     const message = `the stored keyset is an export to ${parsed.destination}, and must be one to storage`
     throw new KeystrataError('policy', message, { rule: 'storage-export' })

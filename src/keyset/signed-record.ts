@@ -60,7 +60,7 @@ export interface RecordParts {
    */
   readonly adopted: (ownerId: Uint8Array) => Signers | undefined
   readonly isAdopted: (ownerId: Uint8Array) => boolean
-  /** To whom and how records are sealed. Undefined for a reader of somebody else's share. */
+  /** To whom and how records are sealed. Undefined for the recipient of a share. */
   readonly writer?: {
     readonly recipient: Recipient
     readonly suite: EncryptedSuite

@@ -409,7 +409,7 @@ export function openWriter(hostExport: Uint8Array, options?: WriterOptions): Key
       rule: 'host-export',
     })
   }
-  // Nothing authenticates the file. Whoever changed two of its bytes could otherwise turn every backup into plaintext.
+  // Nothing authenticates the file. Anyone who changed two of its bytes could otherwise turn every backup into plaintext.
   if (defaults.encryption === Strength.none && given.encryption === undefined) {
     throw new KeystrataError(
       'policy',

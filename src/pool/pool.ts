@@ -344,7 +344,7 @@ function copyOfHead({ label, envelope }: BlockHead): MovedHead {
   return { label, envelope: copyOf(bytesFrom(envelope, 'envelope')) }
 }
 
-/** Returns a block that can move to a thread. Its ciphertext is copied, unless it was given to whoever opens it. */
+/** Returns a block that can move to a thread. Its ciphertext is copied, unless its memory belongs to the reader. */
 function movedBlock(block: StoredBlock): MovedBlock {
   const ciphertext = bytesFrom(block.ciphertext, 'ciphertext')
   return { ...copyOfHead(block), ciphertext: ownCiphertext(ciphertext) }

@@ -128,7 +128,7 @@ const checkOf = (object: Uint8Array): Bytes => copyOf(sha256(domain('armor'), ob
  * @returns the bytes of the object. Only what opens it shows whether it is authentic
  * @throws KeystrataError `invalid-text` if the text has no such object, has different ones, is truncated, or its checksum does not
  *   match
- * @throws KeystrataError `malformed`, `unsupported` if the object in it is none of this library, or needs a later release
+ * @throws KeystrataError `malformed`, `unsupported` if its object is not one of this library, or needs a later release
  * @throws TypeError if it is not a string
  * @example
  * ```ts

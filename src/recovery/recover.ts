@@ -1,6 +1,6 @@
 // Opens a keyset by one of its slots, and the drill that shows whether that would work (SPEC §20.5). The store is not trusted.
 // The keyset itself must prove everything: the master key opens it, its card signed the slots, and the recovery key signed
-// that card. Not protected: a keyset whose master key somebody else had. They can sign slots of another keyset as its owner.
+// that card. Not protected: a keyset whose master key someone else had. They can sign slots of another keyset as its owner.
 import { type Card, type CardKeys, cardHolderOf, fingerprintBytes, keysOfCard } from '../core/card.ts'
 import { type Bytes, equalBytes, toHex } from '../core/bytes.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'
@@ -39,7 +39,7 @@ import {
  * @param by the recovery key
  * @param options `id`: the id of the keyset that you expect, perhaps from the printed sheet; without it, a store can offer
  *   another keyset of yours that has a slot for the same code. `atLeast`: a revision that you have seen before; the keyset must
- *   descend from it. Neither stops somebody who once had the master key of this keyset. `allowWeaker` as for `unlockKeyset`
+ *   descend from it. They do not stop someone who once had the master key of this keyset. `allowWeaker` as for `unlockKeyset`
  * @throws KeystrataError `key-not-found` if no slot is for this key (`detail.object` is `slots`), or if no stored version is under
  *   the master key in the slot (`detail.object` is `keyset`)
  * @throws KeystrataError `missing` if the store has no slots or no keyset
@@ -73,7 +73,7 @@ export async function recoverKeyset(
  * @param by the keyset whose card has a slot, or one that has adopted it
  * @param options `from`: the card of the owner, whose fingerprint you compared with them. Anybody can seal a keyset of their
  *   own to your card, and call it theirs. The others as above
- * @throws KeystrataError `key-changed` if it is the keyset of somebody else; or if card and fingerprint do not match
+ * @throws KeystrataError `key-changed` if it is another person's keyset; or if card and fingerprint do not match
  * @throws KeystrataError `policy` if `by` was unlocked from a `definition`
  * @throws KeystrataError `invalid-text`, `malformed`, `unsupported`, `authentication-failed` if `from` is not a valid card
  */

@@ -23,7 +23,7 @@ const SECRET_BYTES = 32
 
 /**
  * Generates a recovery code: 26 random characters (130 bits) and 4 check characters, in six groups of five. Print it
- * ({@link recoverySheet}) or split it ({@link splitRecoveryCode}): the library does not keep it. Whoever has the code and can
+ * ({@link recoverySheet}) or split it ({@link splitRecoveryCode}): the library does not keep it. Anyone with the code who can
  * read the store can open the keyset.
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 // A recovery code on paper: one HTML file that a browser prints on A4 or Letter (SPEC §20.2 has the code). It has no script,
-// loads nothing, and says only what the caller says. Not protected: whoever finds the sheet has the code.
+// loads nothing, and says only what the caller says. Not protected: anyone who finds the sheet has the code.
 import encodeQR from 'qr'
 import { inGroups } from '../core/code.ts'
 import { assertPlain, optionsFrom } from '../core/options.ts'
@@ -30,7 +30,7 @@ dd { font-variant-numeric: tabular-nums }
 /**
  * Returns a page with a recovery code, to print and to put away: one HTML file with the code in groups and as a QR code. It
  * prints on one page of A4 or Letter, with up to about five short paragraphs and eight facts. All texts are yours, in your
- * language: say what the code opens, how to use it, where the store is, and that whoever has the sheet and can read the store
+ * language: say what the code opens, how to use it, where the store is, and that anyone with the sheet who can read the store
  * can read the data. Show it in a frame or save it as a file, and let the user print it; do not send it anywhere.
  * A frame from a blob URL inherits the content-security policy of your page, which must then allow inline styles.
  * @param options `code`: a recovery code, or one part of a split one. `title` and `text`: plain text; a line end in `text`

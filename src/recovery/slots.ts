@@ -1,5 +1,5 @@
 // Recovery slots of a keyset in a store (SPEC §20.4): more ways in than the password. Each holds the master key, sealed to a
-// recovery key or to somebody's card. Not protected: a slot that was removed. Whoever opened it once may have kept the
+// recovery key or to somebody's card. Not protected: a slot that was removed. Anyone who opened it once may have kept the
 // master key, so also replace that (`changePassword` with `newMaster`).
 import { type Bytes, copyOf, equalBytes, fromHex, toHex, utf8 } from '../core/bytes.ts'
 import { type Card, CARD_BYTES, type CardHolder, cardHolderOf, keysOfCard } from '../core/card.ts'
@@ -87,7 +87,7 @@ export function shownSlot(keysetId: Uint8Array, facts: SlotFacts, isCurrent: boo
 
 /**
  * Adds a way to open a keyset without its password: the object `slots`, beside `keyset`. The keyset must be stored already.
- * Whoever has the recovery key, or the private keys of the card, and can read the store has all of its keys. Run
+ * Anyone who has the recovery key, or the private keys of the card, and can read the store has all of its keys. Run
  * {@link testSlot} afterwards, and once a year. A key or card that has a slot already gets a new one in its place.
  *
  * The slots of a keyset that this one has adopted are dropped. If it was adopted because somebody had its keys, use new codes:

@@ -123,7 +123,7 @@ function parsePart(plain: string): Part | undefined {
     CODE_ALPHABET.indexOf(letter),
   )
   const share = fromLetters(checked.slice(HEAD_CHARACTERS), allocate(SHARE_BYTES))
-  // A share at 0 would be the whole code: whoever made such a part could choose the code alone.
+  // A share at 0 would be the whole code: anyone who made such a part could choose the code alone.
   const holds = number >= 1 && number <= parts && needed >= 2 && needed <= parts && share[SECRET_BYTES] !== 0
   const set = checked.slice(0, SET_CHARACTERS) + checked.slice(SET_CHARACTERS + 1, HEAD_CHARACTERS)
   return holds ? { set, number, parts, needed, share } : undefined

@@ -1,6 +1,6 @@
 // The recovery slots of a keyset as an object in a store (SPEC §20.4). A MAC under the master key covers them, and a
 // signature by the card signing key: after a new master key, the signature is all that shows whose slots these are. Not
-// protected: whoever had a master key of the keyset also has its card signing key, so they can sign slots until `renewSlots`
+// protected: former holders of a master key also have the card signing key, so they can sign slots until `renewSlots`
 // has sealed them under a new one.
 import {
   allocate,

@@ -98,7 +98,7 @@ async function writeLogin(store: CheckedStore, keyId: Uint8Array, after: number,
  * // `store` is the store of the user who signs up.
  * async function signUp(store: StateStore, record: Uint8Array, credential: string) {
  *   await saveCredential(store, record, credential)
- *   return guardProfiles(store).write('profile', 1, record) // false: somebody else was quicker
+ *   return guardProfiles(store).write('profile', 1, record) // false: another request was quicker
  * }
  * ```
  */

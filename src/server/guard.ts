@@ -24,7 +24,7 @@ import { clearFormerVerifiers, hasVerifierFor } from './credential.ts'
  * is taken only if it names a vault of the stored profile. Nothing can be dropped: the guard itself drops what is not
  * needed any more.
  *
- * So whoever stole a credential can log in and read what the server stores, but cannot lose or change what the user, or
+ * So anyone who stole a credential can log in and read what the server stores, but cannot lose or change what the user, or
  * the admin, can see. They can add records that do not open to logs, which readers report. Let a new login be confirmed by a
  * second factor if you can, and limit how much a session may write.
  * @param store the store of that user; use `prefixed` if it holds several
@@ -196,7 +196,7 @@ async function storedProfile(store: CheckedStore, before: string): Promise<Store
 /**
  * Returns whether the identity of the profile has signed a keyring. Returns false if it was the identity of the record
  * below: then a device has read too early, and reads again.
- * @throws KeystrataError `policy` if somebody else has signed it; `missing` if there is no profile
+ * @throws KeystrataError `policy` if another identity has signed it; `missing` if there is no profile
  */
 async function isOwners(store: CheckedStore, keyring: ParsedKeyring): Promise<boolean> {
   const stored = await storedProfile(store, 'its keyrings')

@@ -22,7 +22,7 @@ export type HashReply = { readonly ready: true } | { readonly answer: unknown } 
 
 const MAX_THREADS = 4
 
-/** More hashes than this in one process are refused: beyond it, whoever waits has given up before the answer. */
+/** More hashes than this in one process are refused: beyond it, callers give up before the answer. */
 const MAX_UNFINISHED = 100
 
 let unfinished = 0

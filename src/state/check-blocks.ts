@@ -43,7 +43,7 @@ const CIPHERTEXTS_AT_ONCE = 2
 
 /**
  * Checks every block in the layout of `blocksIn`: the blocks of all owners, and the heads of all shares. It needs no key,
- * so whoever runs the store can run it. For each head it reads the head and the size of its ciphertext. Without a key it
+ * so anyone who runs the store can run it. For each head it reads the head and the size of its ciphertext. Without a key it
  * cannot see damage inside an envelope: `verifyBlocks` can.
  * @param options `prefix`: only labels that begin with these hex digits; `readData`: also reads every ciphertext and
  *   compares its hash, which takes as long as reading the whole store; `signal`

@@ -22,7 +22,7 @@ interface Target {
   give(buffer: Bytes): void
 }
 
-/** Memory of its own for each content, because whoever gets the content may keep it. */
+/** Memory of its own for each content, because the caller that gets the content may keep it. */
 const own: Target = {
   take: (length) => allocate(length),
   contentIn: (buffer) => buffer,

@@ -91,7 +91,7 @@ export class EpochRecords {
 
   #fitsOwner({ ownerId }: Epoch, { header, kind }: ParsedRecord): boolean {
     if (ownerId === undefined || equalBytes(header.ownerId, ownerId)) return true
-    // Whoever adopts a keyset ends its epochs. Nobody ends an epoch of one's own but oneself.
+    // An epoch is ended by its owner, or by an owner that has adopted its keyset.
     return kind === 'seal-off' && this.keys.isAdopted(ownerId)
   }
 

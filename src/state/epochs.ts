@@ -56,7 +56,7 @@ export class Epochs extends EpochRecords {
 
   /**
    * Finds the end of the log.
-   * @throws KeystrataError `policy` if the log belongs to somebody else
+   * @throws KeystrataError `policy` if the log belongs to another owner
    * @throws KeystrataError `missing` if the store lost the current epoch
    * @throws KeystrataError `authentication-failed` if a seal-off is damaged and nothing proves where the log goes on
    */
@@ -142,7 +142,7 @@ export class Epochs extends EpochRecords {
   }
 
   /**
-   * Checks that a damaged record is not the seal-off of somebody else.
+   * Checks that a damaged record is not the seal-off of another owner.
    * @throws KeystrataError `policy` if it is. Another owner has adopted this one: nobody reads what is appended here
    */
   #assertNotSealedByOther(bytes: Uint8Array): void {
@@ -204,7 +204,7 @@ export class Epochs extends EpochRecords {
 
   /**
    * Finds the owner of epoch 0: that of its first record, or if that is damaged, of the first one that is not.
-   * @throws KeystrataError `policy` if the log belongs to somebody else
+   * @throws KeystrataError `policy` if the log belongs to another owner
    */
   async #withOwner(epoch: Epoch, newest: number, first: Uint8Array | undefined): Promise<Epoch> {
     if (epoch.ownerId !== undefined) return epoch
@@ -230,7 +230,7 @@ export class Epochs extends EpochRecords {
     for (let former = epoch - 1; former >= Math.max(0, epoch - EPOCHS_GIVEN_UP); former--) {
       const record = await this.#newestSealOff(former)
       if (record === undefined || this.sealOffIn(record).epoch !== epoch) continue
-      // Whether somebody else may end that epoch is found on the way from epoch 0.
+      // The way from epoch 0 shows whether another owner may end that epoch.
       return equalBytes(record.header.ownerId, this.keys.ownerId) ? this.behind(record) : FIRST
     }
     return FIRST

@@ -1,6 +1,6 @@
 // The records of a vault, and of a scope of a client (SPEC §7.2): sealed and authenticated under the key of their
-// owner. Whoever can write them can also read them, and there is no second party: such a log can be shortened by
-// whoever writes to it.
+// owner. Anyone who can write them can also read them, and there is no second party: such a log can be shortened by
+// any of its writers.
 import { type Bytes, copyOf, equalBytes } from '../core/bytes.ts'
 import { keyNotFound } from '../core/header.ts'
 import { authenticationFailed, KeystrataError } from '../core/errors.ts'

@@ -1,4 +1,4 @@
-// Reads many versions of one object, ahead of whoever uses them.
+// Reads many versions of one object, ahead of the code that uses them.
 import { type CheckedStore, StoreMistake } from './checked.ts'
 
 /** How many versions are read at once, and how many bytes (64 MiB; bundlers keep a product). */

@@ -157,7 +157,7 @@ export interface RecordReader {
    * Opens a record after checking who made it, and its place in the log.
    * @param place `after`: the bytes of the previous record, or 'start' for the first. With it, a record that was dropped,
    *   moved or repeated is an error. With 'unchecked' only the log is checked
-   * @throws KeystrataError `authentication-failed` if somebody else created the record, it was altered, it belongs to
+   * @throws KeystrataError `authentication-failed` if another owner created the record, it was altered, it belongs to
    *   another log, or it does not follow `after`
    * @throws KeystrataError `key-not-found` if it belongs to another owner, or is under a key pair that was forgotten
    * @throws KeystrataError `policy`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`

@@ -349,7 +349,7 @@ class Resealing {
     )
   }
 
-  /** Writes the next record of the new epoch. Returns undefined if somebody else wrote into it. */
+  /** Writes the next record of the new epoch. Returns undefined if another machine wrote into it. */
   async #write(encode: (place: TargetFields) => Bytes | Promise<Bytes>): Promise<Target | undefined> {
     const { store, nameOf } = this.#context
     let target = this.#target ?? { epoch: await this.#unusedEpoch(this.#epoch.epoch), version: 0, previous: NO_HASH }

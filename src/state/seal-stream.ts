@@ -111,7 +111,7 @@ class Sealing {
   readonly #memory: LentMemory
   /** Whether the writer seals content where it lies. A third-party writer may still read the content afterwards. */
   readonly #sealsInPlace: boolean
-  /** Whether a ciphertext is in nobody's hands once it is stored. */
+  /** Whether neither the writer nor the store keeps a ciphertext's memory once it is stored. */
   readonly #isCopied: boolean
 
   constructor(

@@ -1,5 +1,5 @@
 // Writing by compare-and-set when answers can get lost. `false` or an exception says nothing about one attempt, because
-// drivers, proxies and SDKs repeat requests by themselves. So whoever writes goes through writeSettled.
+// drivers, proxies and SDKs repeat requests by themselves. So every write goes through writeSettled.
 import { equalBytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import type { CheckedStore } from './checked.ts'

@@ -1,5 +1,5 @@
 // The heads of a share: the same ciphertexts, under envelopes of the share. A log of the share names the ciphertext by
-// its hash, so that whoever has the keys of the share cannot put another content in its place (SPEC §6.5).
+// its hash, so that not even the holders of the share's keys can put another content in its place (SPEC §6.5).
 import type { PreparedBlock, StoredBlock } from '../core/block.ts'
 import { equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
@@ -144,7 +144,7 @@ const isOtherKey = (error: unknown): boolean =>
 
 /**
  * Adds a stored block to shares. It is sealed again, because only the writer's own ciphertext tells which one the owner
- * means: whoever may write to the store could have changed the stored block, or put another one into the share.
+ * means: anyone who may write to the store could have changed the stored block, or put another one into the share.
  */
 export async function shareStored(
   prepared: PreparedBlock,

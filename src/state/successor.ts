@@ -104,7 +104,7 @@ export class Successors {
     return found.length > 0 || later === undefined ? found : [later]
   }
 
-  /** Nobody ends an epoch of one's own but oneself. Whoever adopts a keyset ends its epochs. */
+  /** An epoch is ended by its owner, or by an owner that has adopted its keyset. */
   #mayFollow({ ownerId: before }: Epoch, { ownerId }: Epoch): boolean {
     const { keys } = this.#records
     return ownerId !== undefined && (!keys.isAdopted(ownerId) || before === undefined || keys.isAdopted(before))

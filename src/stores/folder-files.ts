@@ -1,5 +1,5 @@
 // How the stores in a folder handle files (SPEC §6.3): staged and synced before they get a name, and replaced by a
-// compare-and-set that needs no lock file. It does not protect against whoever can write to the folder, nor against a
+// compare-and-set that needs no lock file. It does not protect against anyone who can write to the folder, nor against a
 // disk that lies about what it has stored.
 import { constants, link, lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
@@ -55,7 +55,7 @@ export async function readIfThere(path: string): Promise<Uint8Array | undefined>
   }
 }
 
-/** Throws if a name is there although its file is not. Whoever waits until such a name is gone may wait forever. */
+/** Throws if a name is a symbolic link to nothing: a caller that waits until the name is gone would wait forever. */
 export async function assertNoLooseLink(path: string): Promise<void> {
   const found = await unless('ENOENT', () => lstat(path))
   if (found?.isSymbolicLink()) throw new Error(`${path} is a symbolic link to a file that does not exist`)
@@ -114,7 +114,7 @@ export class Folder {
     return join(this.root, ...name.split('/'))
   }
 
-  /** Writes a temporary file and syncs it. Returns its path. Whoever calls this deletes the file in the end. */
+  /** Writes a temporary file and syncs it. Returns its path. The caller deletes the file in the end. */
   async stage(bytes: Uint8Array): Promise<string> {
     const path = join(this.#temporary, toHex(randomBytes(16)))
     await mkdir(this.#temporary, { recursive: true, mode: FOLDER_MODE })
@@ -236,7 +236,7 @@ export class Folder {
     for (let child = folder; child !== this.#top && !this.#durable.has(child); child = dirname(child)) {
       const parent = dirname(child)
       if (parent === child) break
-      // What lies above the store may belong to somebody else.
+      // What lies above the store may belong to another user.
       if (parent.length >= this.root.length) await syncFolder(parent)
       else await unless('EACCES', () => syncFolder(parent))
       if (child !== folder || isLasting) synced.push(child)

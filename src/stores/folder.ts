@@ -1,6 +1,6 @@
 // keystrata/stores/folder: a store in a folder (SPEC §6.3), for one machine or several processes. There are no lock
 // files: a process that is killed at any point blocks nobody. Every file is synced before it gets its name. This does
-// not protect against whoever can write to the folder, nor against a disk that lies about what it has stored. Whether
+// not protect against anyone who can write to the folder, nor against a disk that lies about what it has stored. Whether
 // it holds on a network file system depends on whether all machines see every change at once.
 import { readdir, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -57,7 +57,7 @@ export function folderStateStore(path: string): StateStore {
  * Version n is the file `_<n>`. It appears by link, after it was synced, and its bytes never change.
  *
  * Dropped numbers are free again as file names. So a writer that was slow could link a version that was dropped long ago.
- * It notices, because the floor is raised before anything is deleted: whoever finds a dropped name free, finds the floor
+ * It notices, because the floor is raised before anything is deleted: a writer that finds a dropped name free finds the floor
  * above it afterwards. Until it has deleted its file, nobody takes that for a version, because readers check the floor
  * after they have read. The floor is raised by {@link Folder.exchange}, so two drops at once cannot lower it. All versions
  * from the floor to the newest are there at any time. If a file is lost nevertheless, its version is missing and no other.

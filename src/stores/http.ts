@@ -96,7 +96,7 @@ class Remote {
   constructor(base: string, given: typeof fetch | undefined) {
     if (given !== undefined && typeof given !== 'function') throw new TypeError('fetch must be a function')
     this.#base = base
-    // Neither is ever called as a method of something: browsers refuse that.
+    // Browsers refuse to run fetch as a method of another object.
     this.#fetch = given ?? ((input, init) => fetch(input, init))
   }
 
@@ -389,7 +389,7 @@ function answer(status: number, body?: string | Bytes, headers: Record<string, s
     status,
     headers: {
       ...(typeof body === 'string' && { 'Content-Type': 'text/plain; charset=utf-8' }),
-      // Whoever caches an answer, or compresses it, changes what the next reader gets to see.
+      // A proxy that caches or compresses an answer changes what the next reader sees.
       'Cache-Control': 'no-store, no-transform',
       'X-Content-Type-Options': 'nosniff',
       ...headers,

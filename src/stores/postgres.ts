@@ -1,5 +1,5 @@
 // keystrata/stores/postgres: a store in three tables of PostgreSQL (SPEC §6.3), version 13 or later. One statement
-// writes, and true means that its transaction is committed. This does not protect against whoever can write to the
+// writes, and true means that its transaction is committed. This does not protect against anyone who can write to the
 // tables, nor against restoring an older backup of the database.
 import { allocate, type Bytes, copyOf } from '../core/bytes.ts'
 import { optionsFrom } from '../core/options.ts'
@@ -254,7 +254,7 @@ class PostgresStore implements RegistryStore {
     const status = textIn(row, 'status')
     if (status === 'in progress') {
       throw new StoreMistake(
-        'this database client is inside a transaction, and whoever rolls it back would take back what the store has acknowledged: pass a pool, or a client of its own',
+        'this database client is inside a transaction, and anyone who rolls it back would take back what the store has acknowledged: pass a pool, or a client of its own',
       )
     }
     if (status !== 'committed') throw new Error(`the transaction of this write is ${status}`)

@@ -1,6 +1,6 @@
 // keystrata/stores/s3: stores in a bucket of S3, or of a server that speaks its protocol (SPEC §6.3). Everything rests
 // on conditional writes: If-None-Match and If-Match. A server that ignores them loses writes; checkStore finds it.
-// Whoever may write to the bucket can replace or delete what is in it.
+// Anyone who may write to the bucket can replace or delete what is in it.
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -202,7 +202,7 @@ class StateObjects {
     for (;;) {
       while (ahead.length < AHEAD && next < newest.version) {
         const copy = this.#bucket.get(copyName(name, next))
-        // Whoever stops reading early, or meets an earlier error, never awaits this one.
+        // A caller that stops reading early, or meets an earlier error, never awaits this one.
         copy.catch(() => undefined)
         ahead.push({ version: next++, copy })
       }

@@ -1,6 +1,6 @@
 // A profile as bytes (SPEC §13.1). The server stores it for the user. It cannot read the keys in it, and cannot change it
 // without being noticed. The profile's identity signs every record, so that servers and admins can check it without the
-// root key. Not protected: a record that its user has signed while somebody else knew their password.
+// root key. Not protected: a record that its user has signed while someone else knew their password.
 import { Suite } from '../core/suite.ts'
 import {
   allocate,

@@ -8,7 +8,7 @@ import { identityMessage } from './profile-record.ts'
 
 /**
  * Who may set a new password if the user forgets theirs: the admin with this card; under zero trust the user with their own
- * recovery key, such as the code on a sheet of paper; or nobody. The admin's keyset, and whoever has the recovery key, can
+ * recovery key, such as the code on a sheet of paper; or nobody. The admin's keyset, and the recovery key's holder, can
  * read all of the user's data.
  * @example
  * ```ts

@@ -68,7 +68,7 @@ export interface Profile extends ProfileFacts, Handle {
    * the profile (`saveProfile`). If something fails in between, the old password keeps working. After a reset by an admin,
    * this also makes a new identity, because the admin knew the seed of the old one.
    *
-   * If somebody else may know the old password, that is not enough: an old record opens with it, and holds the identity and
+   * If someone else may know the old password, this is not enough: an old record opens with it, and holds the identity and
    * the keys of the vaults. Then end all sessions of the user, and call {@link Profile.changeRecovery} with the same
    * recovery. It makes a new identity and new keys.
    * @param next the login that was derived from the new password

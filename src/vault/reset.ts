@@ -1,6 +1,7 @@
 // Resetting a profile when the user has forgotten the password, by the admin or by the user's recovery key (SPEC §13.2).
-// Neither can check the MAC of the record, but its signature. A recovery key has signed the identity, too. Not protected: a
-// reset by an admin without a pinned identity. Then whoever runs the server can hand over a record of their own making.
+// They cannot check the MAC of the record, but they can check its signature. A recovery key has signed the identity, too.
+// Not protected: a reset by an admin without a pinned identity. Then anyone who runs the server can hand over a record of
+// their own making.
 import { equalBytes, fromHex, toHex } from '../core/bytes.ts'
 import { answeredAlike, authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { invalidText } from '../core/invalid-text.ts'
@@ -42,7 +43,7 @@ import { storedRecovery } from './profile-recovery.ts'
  * @param admin the keyset that the admin's card belongs to, or one that has adopted it
  * @param next the login of the same user, derived from the new password
  * @param options `identity`: the identity that the admin has pinned for this user (`parseProfile` shows it), 64 hex
- *   digits, or `'unpinned'`. Without a pin, whoever runs the server could return a record with vaults that they created
+ *   digits, or `'unpinned'`. Without a pin, anyone who runs the server could return a record with vaults that they created
  *   themselves. No old block opens in those. So open an old block of every vault before anything new is backed up.
  *   `atLeast`: the lowest revision to accept. Pass that of the latest record that the admin knows
  * @throws KeystrataError `key-changed` if the record has another identity than the pinned one. The user may have changed
@@ -182,7 +183,7 @@ function reset(
     const recovery = recoveryOf(owner, identity.publicKey)
     const version = nextVersion(parsed.version)
     for (const vault of parsed.vaults) vaults.push(recoverVault(id, vault, holder, owner))
-    // An admin knows the new identity. Whoever has the user's recovery key is the user.
+    // An admin knows the new identity. Anyone who has the user's recovery key is the user.
     const identityDue = handover.by === HandoverBy.card
     const contents = { id, version, identity, identityDue, recovery, vaults }
     return sealedProfile(contents, owner, { record: parsed.bytes, handover })

@@ -70,7 +70,7 @@ class Rotation {
   }
 
   /**
-   * Steps 4 and 5, if somebody else was interrupted before step 5. Otherwise the other slots, and the admin's, would stay.
+   * Steps 4 and 5, if another machine was interrupted before step 5. Otherwise the other slots, and the admin's, would stay.
    * The keyring is written again, because it may have been read late: a slot that is dropped here may be live in a newer
    * one.
    */

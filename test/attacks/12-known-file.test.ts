@@ -1,4 +1,4 @@
-// Row 12. The guesser has a file, sees the storage, and wants to know whether somebody else has the same file.
+// Row 12. The guesser has a file, sees the storage, and wants to know whether another user has the same file.
 import { openWriter, type SealedBlock } from '../../src/index.ts'
 import { describe, expect, it } from 'vitest'
 import { expectSame, hex, sample } from '../fixtures.ts'

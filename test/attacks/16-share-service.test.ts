@@ -1,4 +1,4 @@
-// Row 16. The service carries cards and invites between users and can do with them what it wants. So can anybody else
+// Row 16. The service carries cards and invites between users and can do anything with them, and so can anyone else
 // that an owner deals with. (For blocks of shares see 06-planted-content and 10-poisoned-duplicates.)
 import { Identity } from '../../src/core/key-pairs.ts'
 import { Strength } from '../../src/core/suite.ts'
@@ -43,12 +43,12 @@ describe('a share service wants the share key', () => {
   })
 
   it('a forwarded invite is refused', async () => {
-    // Forwarded unchanged to somebody else, and presented as if it came from somebody else.
+    // Forwarded unchanged to another recipient, and presented as if it came from another sharer.
     await failure(() => mallory.acceptShare(invite, aliceCard), 'key-not-found')
     await failure(() => bob.acceptShare(invite, malloryCard), 'authentication-failed')
   })
 
-  it('an invite that somebody else signs again is bound to its original sharer', async () => {
+  it('an invite that another keyset signs again is bound to its original sharer', async () => {
     const { additional, sourceSigning } = insides(mallory)
     const signed = invite.subarray(0, -128)
     const name = lengthPrefixed(fingerprintBytes(keysOfCard(malloryCard)))
@@ -80,7 +80,7 @@ describe('a share service wants the share key', () => {
     await failure(() => inHisName.open(shared), 'authentication-failed')
   })
 
-  it('nobody can invite to somebody else’s direct share, even with its id and public keys', async () => {
+  it('nobody can invite to another keyset’s direct share, even with its id and public keys', async () => {
     const straight = alice.createShare({ to: bobCard }).share
     const [inner, source] = [insides(mallory), insides(alice).sourceSigning]
     const { cardSigning } = inner.additional!

@@ -47,11 +47,11 @@ describe('a provider wants escrowed keys', () => {
     await failure(() => openRegistration(file, { ...card, account: 'acme' }), 'authentication-failed')
     // Nothing the provider has contains the code, the text of a key, or a key of the customer in any form.
     const { contents, master } = insidesOf(provider, 'provider')
-    const his = [...store.history, file, escrow, provider.export('storage')]
+    const held = [...store.history, file, escrow, provider.export('storage')]
     const secrets = keysIn(claimantOf(customer))
     expect(secrets).toHaveLength(2)
     const code = activationCode.replaceAll('-', '')
-    for (const bytes of his.map((each) => Buffer.from(each))) {
+    for (const bytes of held.map((each) => Buffer.from(each))) {
       for (const secret of secrets) {
         for (const form of ['hex', 'base64', 'latin1'] as const) {
           expect(bytes.includes(Buffer.from(Buffer.from(secret).toString(form), 'latin1')), form).toBe(false)
@@ -61,7 +61,7 @@ describe('a provider wants escrowed keys', () => {
     }
     // The provider can try everything they have as the code: hashes, ids, their own keys.
     const deposit = readEscrow(escrow)
-    const guesses = [...keysIn([contents, master]), ...his, deposit.header.keyId, deposit.privateKey.hash]
+    const guesses = [...keysIn([contents, master]), ...held, deposit.header.keyId, deposit.privateKey.hash]
     for (const guess of guesses) {
       const typed = Array.from(
         { length: 30 },
@@ -107,7 +107,7 @@ describe('a provider wants escrowed keys', () => {
   })
 })
 
-describe('somebody else wants escrowed keys, with a file for another customer', () => {
+describe('another customer wants escrowed keys, with a file for another customer', () => {
   it('a file of another account does not open with their own code', async () => {
     const mallory = await quickly(() =>
       deriveClient({ ...names, account: 'mallory', privateKey: { type: 'AES-256', text: 'x' } }),

@@ -308,7 +308,7 @@ describe('a thief of a host export, who also writes to the store, wants records 
     expect(await textsIn(log(store, forgotten))).toEqual(['1', '2', '5'])
   })
 
-  it('writes into somebody else’s log: it is nobody’s, and says so', async () => {
+  it('cannot append to another owner’s log: the error is `policy`', async () => {
     const { store } = await honest(['1'])
     const error = await failure(() => log(store, stranger).append(bytesOf('x')), 'policy')
     expect(error.detail).toEqual({ rule: 'log-owner', log: LOG_ID })

@@ -78,7 +78,7 @@ export class Firefox {
 
   static async start({ path: profile }: Profile): Promise<Firefox> {
     const args = ['--headless', '--no-remote', '--remote-debugging-port=0', '--profile', profile]
-    // Firefox refuses to run as root with the home of somebody else.
+    // Firefox refuses to run as root with the home of another user.
     const child = spawn(PROGRAM, args, {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, HOME: profile, MOZ_CRASHREPORTER_DISABLE: '1' },

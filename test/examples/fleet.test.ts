@@ -12,7 +12,7 @@ describe.skipIf(!hasServers)('a fleet', () => {
   let keyset: Keyset
   let owner: Owner
 
-  /** Makes an owner whose blocks the fleet shall rekey. */
+  /** Makes an owner whose blocks the fleet will rekey. */
   async function withOwner(test: () => Promise<void>): Promise<void> {
     owner = await Owner.again(servers, keyset)
     try {

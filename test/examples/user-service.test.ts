@@ -761,7 +761,7 @@ describe.runIf(isPossible)('guesses and logs', () => {
       requests.mockRestore()
       await close(server)
     }
-    // Nor do the processes of the service print anything, but their URLs and the errors of killed connections.
+    // The processes of the service print their URLs and the errors of killed connections, and nothing else.
     for (const [index, service] of services.entries()) expect(service.said()).toBe(`${urls[index]}\n`)
     expect(parseProfile(await newestBytes(await storedOf('user-0'), 'profile')).vaults).toEqual([])
   })

@@ -19,7 +19,7 @@ export function storeError(error: unknown): string | undefined {
   if (error instanceof JunkError) return 'the error of the store'
   if (error instanceof StoreMistake) return 'a mistake of the store'
   if (error instanceof RefusedByStore) return 'refused by the store'
-  // The store threw something that is no error.
+  // The store threw something that is not an Error.
   return error === undefined || error === 'thrown' ? 'the error of the store' : undefined
 }
 

@@ -201,7 +201,7 @@ export const keysetTargets: readonly Target[] = [
     reads: [(bytes) => parseCard(bytes)],
   },
   {
-    // A card whose bytes were never parsed, with a fingerprint that somebody else wrote into it.
+    // A card whose bytes were never parsed, with a fingerprint that another program wrote into it.
     name: 'card-object',
     seeds: [to.card().bytes],
     layouts: any(storedCard),

@@ -10,6 +10,7 @@ const { clientTargets } = await import('./client-targets.ts')
 const { recoveryTargets } = await import('./recovery-targets.ts')
 const { fleetTargets } = await import('./fleet-targets.ts')
 const { storeTargets } = await import('./store-targets.ts')
+const { arrangedTargets } = await import('./arranged-targets.ts')
 const { textTargets } = await import('./text-targets.ts')
 const { adapterTargets } = await import('./adapter-targets.ts')
 
@@ -20,6 +21,7 @@ export const targets: readonly Target[] = [
   ...recoveryTargets,
   ...fleetTargets,
   ...storeTargets,
+  ...arrangedTargets,
   ...textTargets,
   ...adapterTargets,
 ]

@@ -1,7 +1,7 @@
 // npm run models -- [--minutes N] [--only log,keyset] [--seed N]: explores all protocols, each for the same time. Of each
 // it first tries every order within the bounds of its scenarios, and then random orders with more faults and late reads.
-// It prints what was covered, and a table of that at the end. If a rule is broken, it prints the shortest trace and a command that repeats it, and ends
-// with code 1.
+// It prints what was covered, and a table of that at the end. If a rule is broken, it prints the shortest trace and a
+// command that repeats it, and ends with code 1.
 //
 // npm run models -- --repeat 'log: everything' --seed N, or --choices 0.1.2: repeats one run, and prints its trace.
 import { parseArgs } from 'node:util'

@@ -38,7 +38,7 @@ describe('between threads', () => {
   })
 })
 
-describe('a worker that sends something that is no reply', async () => {
+describe('a worker that sends something other than a reply', async () => {
   const keyset = await makeKeyset()
   type Listener = (event: { data: unknown }) => void
 

@@ -373,7 +373,7 @@ describe('removeSlot', () => {
     await failure(() => removeSlot(store, keyset, id), 'key-not-found')
   })
 
-  it('refuses an id that is none', async () => {
+  it('refuses an invalid id', async () => {
     const store = await stored()
     await expect(removeSlot(store, keyset, 'x')).rejects.toThrow(RangeError)
     await expect(removeSlot(store, keyset, undefined as never)).rejects.toThrow('id must be a string')

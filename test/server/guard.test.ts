@@ -394,7 +394,7 @@ describe('a keyring', () => {
     expect(await session.write(keyring, 4, encode(4, newest))).toBe(true)
   })
 
-  it('may have any version if there is none that parses', async () => {
+  it('may have any version if no stored record parses', async () => {
     const scene = await guarded()
     const bytes = await keyringOf(scene, undefined, 40)
     const good = await keyringOf(scene)
@@ -799,7 +799,7 @@ describe('logs behind a guard', () => {
     await failure(() => session.write(name, 1, bytes), 'policy')
   })
 
-  it('take nothing that is no record', async () => {
+  it('refuse bytes that are not a record', async () => {
     const { session, vault } = await guarded()
     const name = `log/${'1'.repeat(32)}/0`
     const record = await recordOfVault(vault)

@@ -310,7 +310,7 @@ describe('proofs and enrolments', () => {
     const stored = store.history.map(hex).join()
     const enrolment = withAccount.enrolment(await registry.challenge(), OWN)
     const { keys, signatures } = decode(storedEnrolment, enrolment, 'enrolment')
-    // Neither the key texts nor the public keys, only hashes of the public keys.
+    // The store has hashes of the public keys, but no key text and no public key.
     for (const secret of [...keys.map(({ publicKey }) => publicKey), ...signatures].map(hex)) {
       for (let at = 0; at + 32 <= secret.length; at += 2) expect(stored).not.toContain(secret.slice(at, at + 32))
     }

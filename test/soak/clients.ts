@@ -105,7 +105,7 @@ export class Clients {
     })
     const facts: Record<string, string> = { entity: `${account} ${name}`, saved: hex(client.save(this.#device)) }
     if (new Random(task.seed).happens(0.3)) {
-      // Somebody else's key for a client of the same name.
+      // Another client's key, under the same name.
       const other = { type: 'AES-256', text: `not ${given.privateKey.slice(0, 20)}` } as const
       using impostor = await deriveClient({ ...names, privateKey: other })
       facts['impostor'] = hex(impostor.save(this.#device))

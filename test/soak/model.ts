@@ -6,7 +6,7 @@ import type { RecoveryGiven, Task } from './tasks.ts'
 
 type Intent = Extract<Line, { kind: 'intent' }>
 
-/** Operations that may be refused although nothing is wrong, when somebody else has changed the entity meanwhile. */
+/** Operations that may be refused although nothing is wrong, when another task has changed the entity meanwhile. */
 const WHEN_CHANGED: ReadonlySet<string> = new Set([
   '401',
   'wrong-password',

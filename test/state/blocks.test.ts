@@ -194,7 +194,7 @@ describe('the blocks of a share', () => {
     expect(await blocks.shared(share.id).has(block.label)).toBe(true)
   })
 
-  it('are none for another share, and a share has an id that is text', async () => {
+  it('are not found under another share, and the id of a share must be text', async () => {
     const { blocks } = await filled()
     expect(await blocks.shared('0'.repeat(32)).has(shared.label)).toBe(false)
     for (const id of [undefined, null, 7]) expect(() => blocks.shared(id as never)).toThrow(TypeError)

@@ -59,7 +59,7 @@ describe('an adopted keyset', () => {
     for (const keys of [adopter, forgotten]) expect(await textsIn(logIn(store, keys))).toEqual(['1', '2', '3'])
     const fourth = await openLog(store, LOG, openWriter(forgotten.export('host'))).append(bytesOf('4'))
     expect(await textsIn(log, { after: third })).toEqual(['4'])
-    // For the old keyset this log now belongs to somebody else.
+    // For the old keyset this log now belongs to another owner.
     for (const each of [logIn(store, old)]) {
       await failure(() => each.append(bytesOf('lost')), 'policy')
       await failure(() => each.last(), 'policy')

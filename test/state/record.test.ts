@@ -349,7 +349,7 @@ describe('records of a keyset', () => {
     // Under the old pair, whose minimum it meets, it still opens.
     expectSame((await strict.openRecord(record, START)).content, sample(5))
     const host = openWriter(strict.export('host'))
-    // A writer refuses to be weaker, so the suite is chosen by somebody else.
+    // A writer refuses to be weaker, so another program chooses the suite.
     expect(() => openWriter(strict.export('host'), { encryption: 'x25519' })).toThrow()
     const { record: strong } = await host.sealRecord(sample(5), START)
     const weakened = patched(Buffer.concat([strong.subarray(0, 144), strong.subarray(144 + 1568)]), 7, [1])

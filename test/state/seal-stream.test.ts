@@ -48,11 +48,11 @@ const stores: [string, () => Blocks][] = [
   ['a store that keeps what it is given', () => new KeepingBlocks()],
 ]
 
-/** What seals and opens: each key model, and a writer of somebody else, which reads its content late. */
+/** What seals and opens: each key model, and a third-party writer, which reads its content late. */
 const doors: [string, () => [BlockWriter, BlockReader]][] = [
   ['a keyset', () => [keyset, keyset]],
   ['a keyset in a pool', () => [pool.writer(keyset), pool.reader(keyset)]],
-  ['a writer of somebody else', () => [new Decorated(keyset), keyset]],
+  ['a third-party writer', () => [new Decorated(keyset), keyset]],
 ]
 
 /** A writer that looks at the content again after it was sealed. */
@@ -334,7 +334,7 @@ describe('a stream', () => {
     expectSame(await keyset.open(block), content)
   })
 
-  it('refuses what is not a source, a single content, and a pace that is none', () => {
+  it('refuses an invalid source, a single content, and an invalid pace', () => {
     const blocks = new KeepingBlocks()
     for (const wrong of [undefined, null, 5, {}, 'text', sample(4)]) {
       expect(() => sealInto(blocks, keyset, wrong as never)).toThrow(TypeError)

@@ -355,7 +355,7 @@ postgres('a PostgreSQL server', () => {
     })
   })
 
-  it('refuses a name that is none, before it asks the database', async () => {
+  it('refuses an invalid name before it asks the database', async () => {
     const store = postgresStateStore({ query: () => Promise.reject(new Error('asked')) })
     const name = "a'; DROP TABLE keystrata_head; --"
     await expect(store.read(name)).rejects.toThrow(TypeError)

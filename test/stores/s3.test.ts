@@ -160,7 +160,7 @@ describe.skipIf(!mayStart('radosgw'))('stores in a bucket', () => {
       }
     })
 
-    it('throws for a version that somebody else deleted, instead of saying that there is none', async () => {
+    it('throws for a version that another program deleted, instead of returning undefined', async () => {
       const prefix = `${crypto.randomUUID()}/`
       const store = stateStore(client, prefix)
       for (let version = 1; version <= 3; version++) await store.write('a', version, bytes(version))

@@ -158,7 +158,7 @@ describe('openProfile', () => {
     await failure(open(resummed(patched(record, 4, [2]))), 'unsupported')
     await failure(open(admin.export('host')), 'unsupported')
     await failure(open(resummed(patched(record, 48, new Uint8Array(8)))), 'malformed')
-    // Neither nobody, nor a card, nor a recovery key.
+    // There is no such kind of recovery.
     await failure(open(resummed(patched(record, RECOVERY_AT, [4]))), 'malformed')
     // A card and a recovery key that are not there, and a card that is too much.
     await failure(open(resummed(patched(record, RECOVERY_AT, [1]))), 'malformed')

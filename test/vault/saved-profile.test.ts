@@ -283,7 +283,7 @@ describe('saveProfile', () => {
     await saveProfile(store, openProfile(later.record, login))
     expect(await store.read('profile')).toEqual({ version: 1, bytes: later.record })
     expect((await loadProfile(store, login, { atLeast: '3' })).revision).toBe('3')
-    // So does a handle that was made from a record which the store has lost. It looks several times before.
+    // A handle whose record the store has lost saves it again, after it has looked several times.
     const { count, store: emptied } = lagging(memoryStateStore(), 0, undefined)
     await saveProfile(emptied, later)
     expect(count.reads).toBe(6)

@@ -158,7 +158,7 @@ describe('the record that counts', () => {
     expect(await counting(one, two, foreign, three)).toBe('3')
   })
 
-  it('is not a record that somebody else has signed, nor one without zero trust behind zero trust', async () => {
+  it('is not a record that another identity has signed, nor one without zero trust behind zero trust', async () => {
     const strangers = rewritten(foreign, login, { id: two.slice(32, 48), version: 3 })
     expect(parseProfile(strangers).revision).toBe('3')
     expect(await counting(one, two, strangers)).toBe('2')
