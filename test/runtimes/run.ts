@@ -1,5 +1,5 @@
-// npm run test:runtimes -- [--only node20,bun,chromium] [--package] [file ...]: runs the suite on every runtime, one
-// after the other, and prints a table. --package tests the package's tarball on them too, and without --only also on
+// npm run test:runtimes -- [--only node20,bun,chromium] [--short] [--package] [file ...]: runs the suite on every runtime,
+// one after the other, and prints a table. --short leaves out what npm test leaves out. --package tests the package's tarball on them too, and without --only also on
 // WebKit and workerd. It fails if a test fails, or if fewer tests pass on a runtime than expected.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { LONG } from '../long.ts'
 import { EXCLUDED } from './excluded.ts'
 import { PACKAGE_ONLY, programOf, RUNTIMES } from './runtimes.ts'
 
@@ -28,7 +29,11 @@ const WITH_WEBSOCKET = ['--experimental-websocket']
 const names = Object.keys(FLOORS)
 
 const { values, positionals } = parseArgs({
-  options: { only: { type: 'string' }, package: { type: 'boolean', default: false } },
+  options: {
+    only: { type: 'string' },
+    package: { type: 'boolean', default: false },
+    short: { type: 'boolean', default: false },
+  },
   allowPositionals: true,
 })
 const wanted = values.only?.split(',') ?? names
@@ -61,7 +66,10 @@ interface Row {
 async function run(name: string): Promise<Row> {
   const output = join(folder, `${name}.json`)
   const runtime = RUNTIMES[name]
-  const excluded = EXCLUDED[name] ?? []
+  const excluded = [
+    ...(EXCLUDED[name] ?? []),
+    ...(values.short ? LONG.map(({ files, reason }) => ({ file: files, reason })) : []),
+  ]
   const [program, before] = runtime ? [programOf(runtime), runtime.before] : [process.execPath, WITH_WEBSOCKET]
   console.log(`\n== ${name}${runtime ? ` ${runtime.version}` : ''}`)
   for (const { file, reason } of excluded) console.log(`excluded ${file}: ${reason}`)
@@ -71,9 +79,8 @@ async function run(name: string): Promise<Row> {
     ...(positionals.length > 0 ? positionals : ['test/']),
   ]
   const reports = ['--reporter=default', '--reporter=json', `--outputFile.json=${output}`]
-  const where = runtime
-    ? excluded.flatMap(({ file }) => ['--exclude', file])
-    : ['--config', join(import.meta.dirname, 'vitest.browser.ts')]
+  const leftOut = excluded.flatMap(({ file }) => ['--exclude', file])
+  const where = runtime ? leftOut : ['--config', join(import.meta.dirname, 'vitest.browser.ts'), ...leftOut]
   const start = performance.now()
   const child = spawn(program, [...before, ...vitest, ...reports, ...where], {
     cwd: root,
@@ -99,7 +106,7 @@ function count(output: string, code: number | null, floor: number): Omit<Row, 'r
   const broken = report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
   const [passed, failed] = [report.numPassedTests, report.numFailedTests + broken.length]
   const skipped = report.numPendingTests + report.numTodoTests
-  const isEnough = passed >= floor || positionals.length > 0
+  const isEnough = passed >= floor || values.short || positionals.length > 0
   const verdict = failed > 0 || code !== 0 ? `failed (code ${code})` : isEnough ? 'ok' : `fewer than ${floor} passed`
   return { passed, failed, skipped, verdict }
 }
