@@ -81,6 +81,8 @@ export function reaching(files: readonly string[]): string[] {
 interface Plan {
   /** The mutated files. */
   readonly mutated: readonly string[]
+  /** The folder of tests to run, with a slash behind it. Empty for all. */
+  readonly folder: string
   /** The test files that reached none of their mutants. */
   readonly unneeded: readonly string[]
   /** The names of tests that are too slow for mutants. */
@@ -90,11 +92,11 @@ interface Plan {
 const planFile = process.env['MUTATION_PLAN']
 const plan: Plan =
   planFile === undefined
-    ? { mutated: [], unneeded: [], slow: [] }
+    ? { mutated: [], folder: '', unneeded: [], slow: [] }
     : (JSON.parse(readFileSync(planFile, 'utf8')) as Plan)
 
 export const files: readonly string[] = reaching(plan.mutated)
-  .filter((file) => !plan.unneeded.includes(`test/${file}`))
+  .filter((file) => file.startsWith(plan.folder) && !plan.unneeded.includes(`test/${file}`))
   .map((file) => join(tests, file))
 export const slow: ReadonlySet<string> = new Set(plan.slow)
 

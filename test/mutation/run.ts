@@ -1,11 +1,13 @@
-// npm run mutation [-- --room fleet,state/log.ts] [--retry] [--totals] [other options of stryker run]
+// npm run mutation [-- --room fleet,state/log.ts] [--near] [--retry] [--totals] [other options of stryker run]
 //
 // Runs the mutants of all rooms, or of some rooms or files, and prints a table of the results. The results of each room are kept in
 // coverage/mutation/ROOM.json. The next run of the room runs only mutants that are new, or that new tests reach, and it
 // leaves out tests that did not reach the room, or are too slow. To begin anew, delete the folder.
 //
-// --retry runs mutants again that no test noticed, against four times as many tests (runner.mjs). Stronger tests of
-// the same name may notice them now, too. --totals only prints the table.
+// --near runs only the tests of the room itself (test/ROOM), which is much quicker.
+//
+// --retry runs mutants again that no test noticed, against four times as many tests (runner.mjs), or with --near against
+// the tests of the room. Stronger tests of the same name may notice them now, too. --totals only prints the table.
 import { spawn } from 'node:child_process'
 import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -77,27 +79,32 @@ function unneededFor(room: string, mutated: readonly string[]): string[] {
 }
 
 /** Writes down what the run need not do, from what earlier runs showed. */
-function plan(room: string, mutated: readonly string[]): void {
+function plan(room: string, mutated: readonly string[], isNear: boolean): void {
   const slow = rooms
     .flatMap(testsOf)
     .filter(({ id, processor }) => !id.startsWith('loading ') && processor > SLOWEST_MS)
     .map(({ name }) => name)
   const paths = mutated.map((file) => relative('src', file))
   const unneeded = unneededFor(room, mutated)
-  write(fileOf(room, '.plan.json'), { mutated: paths, slow: [...new Set(slow)], unneeded })
+  write(fileOf(room, '.plan.json'), {
+    mutated: paths,
+    folder: isNear ? `${room}/` : '',
+    slow: [...new Set(slow)],
+    unneeded,
+  })
 }
 
 /** Runs Stryker for files of one room, with its output in a file. */
 async function runRoom(
   room: string,
   mutated: readonly string[],
-  isRetry: boolean,
+  { isNear, isRetry }: { readonly isNear: boolean; readonly isRetry: boolean },
   options: readonly string[],
 ): Promise<void> {
   mkdirSync(join(root, FOLDER), { recursive: true })
   if (isRetry) forgetUndetected(room, mutated)
   const slowBefore = testsOf(room).filter(({ processor }) => processor > SLOWEST_MS)
-  plan(room, mutated)
+  plan(room, mutated, isNear)
   const start = Date.now()
   const stryker = join(root, 'node_modules/@stryker-mutator/core/bin/stryker.js')
   const chosen = ['--mutate', mutated.join(','), ...options]
@@ -109,7 +116,7 @@ async function runRoom(
       MUTATION_ROOM: room,
       MUTATION_PLAN: join(root, fileOf(room, '.plan.json')),
       MUTATION_TESTS: join(root, fileOf(room, '.tests.json')),
-      MUTATION_PATIENCE: isRetry ? '4' : '1',
+      MUTATION_PATIENCE: isRetry && !isNear ? '4' : '1',
     },
   })
   const log = createWriteStream(join(root, fileOf(room, '.log')))
@@ -200,7 +207,7 @@ function take(name: string): boolean {
   if (at >= 0) given.splice(at, 1)
   return at >= 0
 }
-const [isRetry, isOnlyTotals] = [take('--retry'), take('--totals')]
+const [isNear, isRetry, isOnlyTotals] = [take('--near'), take('--retry'), take('--totals')]
 const at = given.indexOf('--room')
 const wanted = at < 0 ? rooms : (given.splice(at, 2)[1] ?? '').split(',')
 const chosen = sources.filter((file) => wanted.some((each) => each === roomOf(file) || `src/${each}` === file))
@@ -215,7 +222,7 @@ if (!isOnlyTotals) {
     .sort((a, b) => sizeOf(b.files) - sizeOf(a.files))
   const work = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
-      await runRoom(next.room, next.files, isRetry, given)
+      await runRoom(next.room, next.files, { isNear, isRetry }, given)
   }
   await Promise.all(Array.from({ length: availableParallelism() }, work))
 }
