@@ -100,10 +100,8 @@ export const files: readonly string[] = reaching(plan.mutated)
   .map((file) => join(tests, file))
 export const slow: ReadonlySet<string> = new Set(plan.slow)
 
-/** The test files whose servers keep running from mutant to mutant, because they take seconds to start. */
-export const keptOpen: ReadonlySet<string> = new Set(
-  ['postgres', 's3'].map((name) => join(tests, 'stores', `${name}.test.ts`)),
-)
+/** The test files whose databases stay open from mutant to mutant, because they take seconds to start. */
+export const keptOpen: ReadonlySet<string> = new Set([join(tests, 'stores', 'postgres.test.ts')])
 
 export const modules: readonly string[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
   // worker.ts and hash-thread.ts would treat the thread that loads them as a worker.

@@ -33,6 +33,7 @@ const browsers = [
   { file: 'test/surface.test.ts', reason: 'imports every entry, the adapter for folders too' },
   { file: 'test/stores/{folder,folder-orders}.test.ts', reason: 'a browser has no folders for this adapter' },
   { file: 'test/stores/{postgres,s3}.test.ts', reason: 'starts a server, and programs that write to it' },
+  { file: 'test/stores/bucket.test.ts', reason: 'answers the SDK by streams of node:stream' },
   { file: 'test/stores/{http,serve}.test.ts', reason: 'starts a server of node:http' },
   { file: 'test/server/hash-{queue,process}.test.ts', reason: 'starts threads and programs of a server' },
   { file: 'test/server/bcrypt-native.test.ts', reason: 'loads native packages' },
