@@ -101,7 +101,7 @@ export const files: readonly string[] = reaching(plan.mutated)
 export const slow: ReadonlySet<string> = new Set(plan.slow)
 
 /** The test files whose databases stay open from mutant to mutant, because they take seconds to start. */
-export const keptOpen: ReadonlySet<string> = new Set([join(tests, 'stores', 'postgres.test.ts')])
+export const keptOpen: ReadonlySet<string> = new Set([join(tests, 'stores', 'pglite.test.ts')])
 
 export const modules: readonly string[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
   // worker.ts and hash-thread.ts would treat the thread that loads them as a worker.

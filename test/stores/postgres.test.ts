@@ -1,5 +1,5 @@
-// The store in PostgreSQL: on a real server (see servers.ts), and on PGlite.
-import { PGlite } from '@electric-sql/pglite'
+// The store in PostgreSQL, on a real server (see servers.ts). pglite.test.ts tests it on PGlite.
+import type { PGlite } from '@electric-sql/pglite'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
@@ -11,6 +11,7 @@ import { checkStore } from '../../src/stores.ts'
 import { countsIn, Reports } from './adding.ts'
 import { type Server, startPostgres } from './postgres-server.ts'
 import { mayStart } from './servers.ts'
+import { versionsIn } from './versions-in.ts'
 
 /** The number of the type `text` in PostgreSQL. */
 const TEXT = 25
@@ -39,14 +40,6 @@ async function withClient(server: Server, test: (client: pg.Client) => Promise<v
   } finally {
     await client.end()
   }
-}
-
-async function versionsIn(store: RegistryStore, name: string, from: number): Promise<string[]> {
-  const found: string[] = []
-  for await (const { version, bytes: content } of store.readVersions!(name, from)) {
-    found.push(`${version} ${new TextDecoder().decode(content)}`)
-  }
-  return found
 }
 
 describe('the schema', () => {
@@ -122,43 +115,6 @@ describe('retries', () => {
     const { store, calls } = failing(code, 1000)
     await expect(store.read('keyset')).rejects.toThrow(code)
     expect(calls()).toBe(1)
-  })
-})
-
-describe('PGlite', () => {
-  const db = new PGlite()
-  beforeAll(async () => {
-    await db.exec(postgresSchema())
-  })
-  afterAll(() => db.close())
-
-  it.each(registryStoreLaws(() => postgresStateStore(db)))('keeps the law: $name', ({ check }) => check())
-
-  it('passes checkStore', async () => {
-    await checkStore(postgresStateStore(db))
-    await checkStore(postgresStateStore(db))
-  })
-
-  it('is refused inside a transaction, also for writing false and for once', async () => {
-    const store = postgresStateStore(db)
-    await expect(
-      db.transaction(async (inside) => {
-        await postgresStateStore(inside).write('inside/a', 1, bytes('1'))
-      }),
-    ).rejects.toThrow(StoreMistake)
-    expect(await store.read('inside/a')).toBeUndefined()
-    await expect(
-      db.transaction(async (inside) => {
-        await postgresStateStore(inside).once('inside', new Date(Date.now() + 60_000))
-      }),
-    ).rejects.toThrow(StoreMistake)
-    expect(await store.once('inside', new Date(Date.now() + 60_000))).toBe(true)
-  })
-
-  it('takes bytes that are a part of a larger buffer', async () => {
-    const store = postgresStateStore(db)
-    await store.write('view', 1, new Uint8Array([9, 1, 2, 3, 9]).subarray(1, 4))
-    expect((await store.read('view'))?.bytes).toEqual(new Uint8Array([1, 2, 3]))
   })
 })
 
@@ -353,18 +309,6 @@ postgres('a PostgreSQL server', () => {
       }
       expect(await store.once('off', new Date(Date.now() + 60_000))).toBe(true)
     })
-  })
-
-  it('refuses a name that is none, before it asks the database', async () => {
-    const store = postgresStateStore({ query: () => Promise.reject(new Error('asked')) })
-    const name = "a'; DROP TABLE keystrata_head; --"
-    await expect(store.read(name)).rejects.toThrow(TypeError)
-    await expect(store.readVersion(name, 1)).rejects.toThrow(TypeError)
-    await expect(store.readVersions!(name, 1)[Symbol.asyncIterator]().next()).rejects.toThrow(TypeError)
-    await expect(store.write(name, 1, bytes('1'))).rejects.toThrow(TypeError)
-    await expect(store.write('keyset', 0, bytes('1'))).rejects.toThrow(RangeError)
-    await expect(store.drop(name, 2)).rejects.toThrow(TypeError)
-    expect(await store.readVersion('keyset', 0)).toBeUndefined()
   })
 
   describe('24 connections in three processes', () => {
