@@ -192,7 +192,7 @@ describe('a reseal over a damaged close', () => {
 
 describe('an append that loses every race', () => {
   /** A log whose other appender is always quicker. The first write answers false, and nobody can tell what became of it. */
-  async function raced(atLast: (store: OpenStore, first: Uint8Array) => void) {
+  async function raced(atLast: (store: OpenStore, first: Uint8Array) => void | Promise<void>) {
     const store = new OpenStore()
     const rival = logIn(store)
     await rival.append(bytesOf('rival'))
@@ -206,7 +206,7 @@ describe('an append that loses every race', () => {
       first ??= new Uint8Array(bytes)
       await appendAll(rival, 'rival', 'rival')
       if (tries === 1) store.lose(name, version)
-      if (tries === 100) atLast(store, first)
+      if (tries === 100) await atLast(store, first)
       isOpen = true
       return false
     }
@@ -232,5 +232,13 @@ describe('an append that loses every race', () => {
     const texts = (await readAll(store)).texts
     expect(texts.filter((text) => text === 'mine')).toHaveLength(1)
     await logIn(store).last({ atLeast: position })
+  })
+
+  it('is not done by a record of somebody else who took its id', async () => {
+    const { append } = await raced(async (open, first) => {
+      const fields = { sequence: 2, number: 2, id: first.subarray(64, 80) }
+      open.set(epochName(0), 2, await forgeRecord(cheap, fields, bytesOf('theirs')))
+    })
+    await failure(append, 'conflict')
   })
 })
