@@ -4,7 +4,8 @@
 // coverage/mutation/ROOM.json. The next run of the room runs only mutants that are new, or that new tests reach, and it
 // leaves out tests that did not reach the room, or are too slow. To begin anew, delete the folder.
 //
-// --near runs only the tests of the room itself (test/ROOM), which is much quicker.
+// --near runs only the tests of the room itself (test/ROOM), which is much quicker. What an earlier run with all tests
+// detected stays detected.
 //
 // --retry runs mutants again that no test noticed, against four times as many tests (runner.mjs), or with --near against
 // the tests of the room. Stronger tests of the same name may notice them now, too. --totals only prints the table.
@@ -17,6 +18,8 @@ import { FOLDER, NOT_MUTATED, SCORE, SLOWEST_MS } from './stryker.config.mjs'
 const root = join(import.meta.dirname, '../..')
 
 interface Mutant {
+  readonly location: { readonly start: unknown; readonly end: unknown }
+  readonly replacement?: string
   readonly status: string
   readonly statusReason?: string
   readonly coveredBy?: readonly string[]
@@ -67,6 +70,21 @@ function forgetUndetected(room: string, mutated: readonly string[]): void {
   write(fileOf(room, '.json'), results)
 }
 
+/** Keeps what an earlier run detected, by tests that a run with --near leaves out. */
+function keepDetected(room: string, before: Results): void {
+  const results = resultsOf(room)
+  const keyOf = ({ location, replacement }: Mutant) => JSON.stringify([location.start, location.end, replacement])
+  for (const [file, result] of Object.entries(results.files)) {
+    const former = before.files[file]
+    if (former?.source !== result.source) continue
+    const detected = new Map(former.mutants.filter(isDetected).map((each) => [keyOf(each), each.status]))
+    result.mutants = result.mutants.map((each) =>
+      isUndetected(each) ? { ...each, status: detected.get(keyOf(each)) ?? each.status } : each,
+    )
+  }
+  write(fileOf(room, '.json'), results)
+}
+
 /** Returns the test files that reached no mutant of these files in the last run, and have not changed since. */
 function unneededFor(room: string, mutated: readonly string[]): string[] {
   const { files, testFiles = {} } = resultsOf(room)
@@ -102,6 +120,7 @@ async function runRoom(
   options: readonly string[],
 ): Promise<void> {
   mkdirSync(join(root, FOLDER), { recursive: true })
+  const before = resultsOf(room)
   if (isRetry) forgetUndetected(room, mutated)
   const slowBefore = testsOf(room).filter(({ processor }) => processor > SLOWEST_MS)
   plan(room, mutated, isNear)
@@ -124,6 +143,7 @@ async function runRoom(
   child.stderr.pipe(log, { end: false })
   const status = await new Promise((resolve) => child.once('close', resolve))
   log.end()
+  if (isNear && status === 0) keepDetected(room, before)
   const minutes = Math.round((Date.now() - start) / 6000) / 10
   // Tests that were left out because they are slow stay in the list.
   const run = testsOf(room)
