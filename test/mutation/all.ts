@@ -81,6 +81,8 @@ export function reaching(files: readonly string[]): string[] {
 interface Plan {
   /** The mutated files. */
   readonly mutated: readonly string[]
+  /** The folder of tests to run, with a slash behind it. Empty for all. */
+  readonly folder: string
   /** The test files that reached none of their mutants. */
   readonly unneeded: readonly string[]
   /** The names of tests that are too slow for mutants. */
@@ -90,18 +92,16 @@ interface Plan {
 const planFile = process.env['MUTATION_PLAN']
 const plan: Plan =
   planFile === undefined
-    ? { mutated: [], unneeded: [], slow: [] }
+    ? { mutated: [], folder: '', unneeded: [], slow: [] }
     : (JSON.parse(readFileSync(planFile, 'utf8')) as Plan)
 
 export const files: readonly string[] = reaching(plan.mutated)
-  .filter((file) => !plan.unneeded.includes(`test/${file}`))
+  .filter((file) => file.startsWith(plan.folder) && !plan.unneeded.includes(`test/${file}`))
   .map((file) => join(tests, file))
 export const slow: ReadonlySet<string> = new Set(plan.slow)
 
-/** The test files whose servers keep running from mutant to mutant, because they take seconds to start. */
-export const keptOpen: ReadonlySet<string> = new Set(
-  ['postgres', 's3'].map((name) => join(tests, 'stores', `${name}.test.ts`)),
-)
+/** The test files whose databases stay open from mutant to mutant, because they take seconds to start. */
+export const keptOpen: ReadonlySet<string> = new Set([join(tests, 'stores', 'pglite.test.ts')])
 
 export const modules: readonly string[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
   // worker.ts and hash-thread.ts would treat the thread that loads them as a worker.

@@ -279,7 +279,7 @@ export default class RunnerInThread extends TestRunner {
     }
   }
 
-  /** Runs afterAll of the open suites, except in a file whose servers are slow to start. */
+  /** Runs afterAll of the open suites, except in a file whose database is slow to start. */
   private async closeAfterMutant(): Promise<void> {
     if (this.open[0] === undefined || !keptOpen.has((this.open[0] as File).filepath)) await this.close(0)
   }

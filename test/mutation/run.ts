@@ -1,11 +1,14 @@
-// npm run mutation [-- --room fleet,state/log.ts] [--retry] [--totals] [other options of stryker run]
+// npm run mutation [-- --room fleet,state/log.ts] [--near] [--retry] [--totals] [other options of stryker run]
 //
 // Runs the mutants of all rooms, or of some rooms or files, and prints a table of the results. The results of each room are kept in
 // coverage/mutation/ROOM.json. The next run of the room runs only mutants that are new, or that new tests reach, and it
 // leaves out tests that did not reach the room, or are too slow. To begin anew, delete the folder.
 //
-// --retry runs mutants again that no test noticed, against four times as many tests (runner.mjs). Stronger tests of
-// the same name may notice them now, too. --totals only prints the table.
+// --near runs only the tests of the room itself (test/ROOM), which is much quicker. What an earlier run with all tests
+// detected stays detected.
+//
+// --retry runs mutants again that no test noticed, against four times as many tests (runner.mjs), or with --near against
+// the tests of the room. Stronger tests of the same name may notice them now, too. --totals only prints the table.
 import { spawn } from 'node:child_process'
 import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -15,6 +18,8 @@ import { FOLDER, NOT_MUTATED, SCORE, SLOWEST_MS } from './stryker.config.mjs'
 const root = join(import.meta.dirname, '../..')
 
 interface Mutant {
+  readonly location: { readonly start: unknown; readonly end: unknown }
+  readonly replacement?: string
   readonly status: string
   readonly statusReason?: string
   readonly coveredBy?: readonly string[]
@@ -65,6 +70,21 @@ function forgetUndetected(room: string, mutated: readonly string[]): void {
   write(fileOf(room, '.json'), results)
 }
 
+/** Keeps what an earlier run detected, by tests that a run with --near leaves out. */
+function keepDetected(room: string, before: Results): void {
+  const results = resultsOf(room)
+  const keyOf = ({ location, replacement }: Mutant) => JSON.stringify([location.start, location.end, replacement])
+  for (const [file, result] of Object.entries(results.files)) {
+    const former = before.files[file]
+    if (former?.source !== result.source) continue
+    const detected = new Map(former.mutants.filter(isDetected).map((each) => [keyOf(each), each.status]))
+    result.mutants = result.mutants.map((each) =>
+      isUndetected(each) ? { ...each, status: detected.get(keyOf(each)) ?? each.status } : each,
+    )
+  }
+  write(fileOf(room, '.json'), results)
+}
+
 /** Returns the test files that reached no mutant of these files in the last run, and have not changed since. */
 function unneededFor(room: string, mutated: readonly string[]): string[] {
   const { files, testFiles = {} } = resultsOf(room)
@@ -77,27 +97,33 @@ function unneededFor(room: string, mutated: readonly string[]): string[] {
 }
 
 /** Writes down what the run need not do, from what earlier runs showed. */
-function plan(room: string, mutated: readonly string[]): void {
+function plan(room: string, mutated: readonly string[], isNear: boolean): void {
   const slow = rooms
     .flatMap(testsOf)
     .filter(({ id, processor }) => !id.startsWith('loading ') && processor > SLOWEST_MS)
     .map(({ name }) => name)
   const paths = mutated.map((file) => relative('src', file))
   const unneeded = unneededFor(room, mutated)
-  write(fileOf(room, '.plan.json'), { mutated: paths, slow: [...new Set(slow)], unneeded })
+  write(fileOf(room, '.plan.json'), {
+    mutated: paths,
+    folder: isNear ? `${room}/` : '',
+    slow: [...new Set(slow)],
+    unneeded,
+  })
 }
 
 /** Runs Stryker for files of one room, with its output in a file. */
 async function runRoom(
   room: string,
   mutated: readonly string[],
-  isRetry: boolean,
+  { isNear, isRetry }: { readonly isNear: boolean; readonly isRetry: boolean },
   options: readonly string[],
 ): Promise<void> {
   mkdirSync(join(root, FOLDER), { recursive: true })
+  const before = resultsOf(room)
   if (isRetry) forgetUndetected(room, mutated)
   const slowBefore = testsOf(room).filter(({ processor }) => processor > SLOWEST_MS)
-  plan(room, mutated)
+  plan(room, mutated, isNear)
   const start = Date.now()
   const stryker = join(root, 'node_modules/@stryker-mutator/core/bin/stryker.js')
   const chosen = ['--mutate', mutated.join(','), ...options]
@@ -109,7 +135,7 @@ async function runRoom(
       MUTATION_ROOM: room,
       MUTATION_PLAN: join(root, fileOf(room, '.plan.json')),
       MUTATION_TESTS: join(root, fileOf(room, '.tests.json')),
-      MUTATION_PATIENCE: isRetry ? '4' : '1',
+      MUTATION_PATIENCE: isRetry && !isNear ? '4' : '1',
     },
   })
   const log = createWriteStream(join(root, fileOf(room, '.log')))
@@ -117,6 +143,7 @@ async function runRoom(
   child.stderr.pipe(log, { end: false })
   const status = await new Promise((resolve) => child.once('close', resolve))
   log.end()
+  if (isNear && status === 0) keepDetected(room, before)
   const minutes = Math.round((Date.now() - start) / 6000) / 10
   // Tests that were left out because they are slow stay in the list.
   const run = testsOf(room)
@@ -200,7 +227,7 @@ function take(name: string): boolean {
   if (at >= 0) given.splice(at, 1)
   return at >= 0
 }
-const [isRetry, isOnlyTotals] = [take('--retry'), take('--totals')]
+const [isNear, isRetry, isOnlyTotals] = [take('--near'), take('--retry'), take('--totals')]
 const at = given.indexOf('--room')
 const wanted = at < 0 ? rooms : (given.splice(at, 2)[1] ?? '').split(',')
 const chosen = sources.filter((file) => wanted.some((each) => each === roomOf(file) || `src/${each}` === file))
@@ -215,7 +242,7 @@ if (!isOnlyTotals) {
     .sort((a, b) => sizeOf(b.files) - sizeOf(a.files))
   const work = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
-      await runRoom(next.room, next.files, isRetry, given)
+      await runRoom(next.room, next.files, { isNear, isRetry }, given)
   }
   await Promise.all(Array.from({ length: availableParallelism() }, work))
 }

@@ -98,6 +98,23 @@ describe('recoverKeyset', () => {
     expect(recovered.id).toBe(keyset.id)
   })
 
+  it('reads again if a late read returned a keyset that is older than its slots', async () => {
+    const store = memoryStateStore()
+    await saveKeyset(store, keyset)
+    const before = (await store.read('keyset'))!
+    const changed = await newPassword(store, keyset, 'next', true)
+    await addSlot(store, changed, byCode, { label: 'Sheet' })
+    let late = 2
+    const lagging: StateStore = {
+      read: async (name) => (name === 'keyset' && late-- > 0 ? before : store.read(name)),
+      readVersion: (name, version) => store.readVersion(name, version),
+      write: (name, version, bytes) => store.write(name, version, bytes),
+      drop: (name, below) => store.drop(name, below),
+    }
+    using recovered = await recoverKeyset(lagging, byCode)
+    expect(recovered.revision).toBe(changed.revision)
+  })
+
   it('opens the last version that the slot opens, where slots were not renewed', async () => {
     const store = await stored()
     const later = await changeKeyset(store, keyset, (newest) => newest.createShare())

@@ -86,7 +86,7 @@ describe('deriveRecoveryKey', () => {
   it('refuses a mistyped code, and says what else it is', async () => {
     const [part = ''] = await splitRecoveryCode(code, { parts: 2, needed: 2 })
     const { detail, message } = await failure(() => deriveRecoveryKey({ code: part }), 'invalid-text')
-    expect(detail).toMatchObject({ reason: 'too-few' })
+    expect(detail).toEqual({ reason: 'too-few', field: 'recovery code', given: 1 })
     expect(message).toContain('one part')
     const slip = code.slice(0, -1) + (code.endsWith('2') ? '3' : '2')
     expect((await failure(() => deriveRecoveryKey({ code: slip }), 'invalid-text')).detail).toMatchObject({

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { cardHolderOf } from '../../src/core/card.ts'
 import {
   changeKeyset,
   createKeyset,
@@ -8,6 +9,8 @@ import {
   saveKeyset,
   unlockKeyset,
 } from '../../src/index.ts'
+import { insidesOf } from '../../src/keyset/keyset.ts'
+import { encodeSlots, parseSlots } from '../../src/recovery/stored-slots.ts'
 import {
   addSlot,
   deriveRecoveryKey,
@@ -146,7 +149,7 @@ describe('addSlot', () => {
     const store = await stored()
     for (const label of ['', 'x'.repeat(256), 'two\nlines', '\u200b'])
       await failure(() => addSlot(store, keyset, byCode, { label }), 'invalid-text')
-    await expect(addSlot(store, keyset, byCode, {} as never)).rejects.toThrow(TypeError)
+    await expect(addSlot(store, keyset, byCode, {} as never)).rejects.toThrow(/what people see in a list of slots/)
     expect(await addSlot(store, keyset, byCode, { label: 'e\u0301'.repeat(127) })).toMatchObject({
       label: 'é'.repeat(127),
     })
@@ -207,6 +210,35 @@ describe('addSlot', () => {
     const store = await stored([byCode, 'Sheet'])
     const refusing: StateStore = { ...bound(store), drop: () => Promise.reject(new Error('no permission')) }
     expect(await addSlot(refusing, keyset, bySecret, { label: 'Passkey' })).toMatchObject({ label: 'Passkey' })
+  })
+
+  it('says so if the store answers a drop with a mistake', async () => {
+    const store = await stored([byCode, 'Sheet'])
+    const unrouted = routed({ keyset: store, slots: store })
+    for (let seed = 1; seed <= 8; seed++)
+      await addSlot(store, keyset, await deriveRecoveryKey({ secret: sample(32, seed) }), { label: `${seed}` })
+    const mistaken: StateStore = { ...bound(store), drop: (_, below) => unrouted.drop('other', below) }
+    await expect(addSlot(mistaken, keyset, bySecret, { label: 'Passkey' })).rejects.toThrow(/route/)
+  })
+
+  it('adds one slot, whatever becomes of the answers', async () => {
+    const store = await stored([byCode, 'Sheet'])
+    let writes = 0
+    const losing: StateStore = {
+      ...bound(store),
+      // The write happens, and a later one hides what became of it.
+      async write(name, version, bytes) {
+        const done = await store.write(name, version, bytes)
+        if (name !== 'slots' || writes++ > 0) return done
+        await store.write('slots', version + 1, bytes)
+        await store.drop('slots', version + 1)
+        throw new Error('timeout')
+      },
+    }
+    const slot = await addSlot(losing, keyset, bySecret, { label: 'Passkey' })
+    expect(await listSlots(store)).toMatchObject([{ label: 'Sheet' }, slot])
+    // Versions 1 and 2 here, and version 3 by the store. The slot was not sealed again.
+    expect((await store.read('slots'))!.version).toBe(3)
   })
 
   it('gives up where another machine writes first on every try', async () => {
@@ -545,6 +577,34 @@ describe('renewSlots', () => {
     }
     expect(await renewSlots(proxied, changed)).toHaveLength(4)
     expect(await isCurrent(store)).toEqual([true, true, true, true])
+  })
+
+  it('names a slot with invalid keys, so that the owner can leave it out', async () => {
+    const store = memoryStateStoreWith(keyset)
+    const { id } = await addSlot(store, keyset, byCode, { label: 'Sheet' })
+    const { bytes } = (await store.read('slots'))!
+    const [honest] = parseSlots(bytes).slots
+    const { to } = honest!.facts
+    if (to.kind !== 'code') throw new Error('not the slot of a code')
+    // Whoever has stolen the keys of the keyset can sign such a slot.
+    const { contents, master } = insidesOf(keyset, 'keyset')
+    const holder = cardHolderOf(keyset, 'keyset', 'slots')
+    const owner = {
+      ...{ id: contents.id, card: holder.keys, adopted: [], master },
+      sign: (message: Uint8Array) => holder.sign(message),
+    }
+    const keys = { ...to.value.keys, mlKem1024: new Uint8Array(1568).fill(255) }
+    const planted = {
+      facts: { ...honest!.facts, to: { ...to, value: { ...to.value, keys } } },
+      sealed: honest!.sealed,
+    }
+    await store.write('slots', 2, encodeSlots(owner, [honest!, planted]))
+    const [, other] = await listSlots(store)
+    const changed = await newMaster(store, keyset)
+    const error = await failure(() => renewSlots(store, changed), 'malformed')
+    expect(error.detail).toEqual({ object: 'slot list', slotId: other!.id })
+    expect(await renewSlots(store, changed, { only: [id] })).toMatchObject([{ id, isCurrent: true }])
+    expect(await testSlot(store, byCode)).toMatchObject({ isCurrent: true })
   })
 
   it('needs a handle under the stored master key', async () => {

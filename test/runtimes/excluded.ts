@@ -33,6 +33,8 @@ const browsers = [
   { file: 'test/surface.test.ts', reason: 'imports every entry, the adapter for folders too' },
   { file: 'test/stores/{folder,folder-orders}.test.ts', reason: 'a browser has no folders for this adapter' },
   { file: 'test/stores/{postgres,s3}.test.ts', reason: 'starts a server, and programs that write to it' },
+  { file: 'test/stores/pglite.test.ts', reason: 'runs a database, as a program does on a server' },
+  { file: 'test/stores/bucket.test.ts', reason: 'answers the SDK by streams of node:stream' },
   { file: 'test/stores/{http,serve}.test.ts', reason: 'starts a server of node:http' },
   { file: 'test/server/hash-{queue,process}.test.ts', reason: 'starts threads and programs of a server' },
   { file: 'test/server/bcrypt-native.test.ts', reason: 'loads native packages' },
@@ -44,6 +46,7 @@ const outsideBrowsers = [{ file: 'test/stores/indexeddb.test.ts', reason: 'needs
 /** What needs a server that is no part of JavaScript. It behaves the same for every runtime. */
 const servers = [
   { file: 'test/stores/{postgres,s3}.test.ts', reason: 'starts a server, which the usual run on Node 20 has tested' },
+  { file: 'test/stores/pglite.test.ts', reason: 'runs a database, which the usual run on Node 20 has tested' },
   {
     file: 'test/examples/{storage-processes,fleet,fleet-*}.test.ts',
     reason: 'starts a server, which the usual run on Node 20 has tested',

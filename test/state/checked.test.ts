@@ -1,8 +1,8 @@
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
-import { CheckedRegistryStore, CheckedStore, StoreMistake } from '../../src/state/checked.ts'
+import { CheckedRegistryStore, CheckedStore, listBlobs, StoreMistake } from '../../src/state/checked.ts'
 import { memoryStateStore, type StateStore } from '../../src/stores.ts'
-import { failure } from '../fixtures.ts'
+import { all, failure, streamOf } from '../fixtures.ts'
 
 const bytes = Uint8Array.of(1, 2, 3)
 
@@ -52,7 +52,8 @@ describe('CheckedStore', () => {
       },
     })
     expect(await store.write('a', last, bytes)).toBe(true)
-    await failure(() => store.write('a', last + 1, bytes), 'limit-exceeded')
+    const { detail } = await failure(() => store.write('a', last + 1, bytes), 'limit-exceeded')
+    expect(detail).toMatchObject({ version: last })
     expect(written).toEqual([last])
   })
 
@@ -197,5 +198,14 @@ describe('CheckedRegistryStore', () => {
       'this is not a RegistryStore: it has no method once',
     )
     expect(() => new CheckedRegistryStore({} as never)).toThrow('this is not a StateStore: it has no method read')
+  })
+})
+
+describe('listBlobs', () => {
+  it.each([[undefined], [null], [7], ['a/1'], [true]])('refuses a list with %j in it', async (found) => {
+    const list = () => streamOf([{ name: 'a/1', size: 1, modified: new Date() }, found as never])
+    const listing = () => all(listBlobs({ list }, 'a/'))
+    await expect(listing()).rejects.toThrow(StoreMistake)
+    await expect(listing()).rejects.toThrow(/^list of the store returned .* must return \{ name, size, modified \}$/)
   })
 })

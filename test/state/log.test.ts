@@ -298,7 +298,8 @@ describe('many appenders', () => {
       isOpen = true
       return undefined
     }
-    await failure(() => logIn(store).append(bytesOf('mine')), 'conflict')
+    const { detail } = await failure(() => logIn(store).append(bytesOf('mine')), 'conflict')
+    expect(detail).toEqual({ object: 'log', tries: 100 })
     expect((await textsIn(logIn(store))).every((text) => text === 'rival')).toBe(true)
     store.beforeWrite = () => undefined
     expect(await textsIn(rival)).toHaveLength(100)

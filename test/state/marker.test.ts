@@ -1,6 +1,6 @@
 // The close and the seal-off that resealing leaves behind, read one by one (SPEC §7.3).
 import { describe, expect, it } from 'vitest'
-import { encodeClose, type NumberRange, readClose } from '../../src/state/marker.ts'
+import { encodeClose, encodeSealOff, type NumberRange, readClose, readSealOff } from '../../src/state/marker.ts'
 import { expectSame, failure, flipped, hex, sample } from '../fixtures.ts'
 import { clientOf, epochName, filled, LOG, owner, vaultOf } from './log-fixtures.ts'
 
@@ -72,5 +72,16 @@ describe('the ranges of a close', () => {
       [{ first: 2, last: 7 }],
     ])
     expect(readClose(closeOf()).former).toEqual([])
+  })
+})
+
+describe('a seal-off', () => {
+  it('leads to a higher epoch, or is malformed', async () => {
+    const content = encodeSealOff({ epoch: 5, sequence: 3 })
+    expect(readSealOff(content, 4)).toEqual({ epoch: 5, sequence: 3 })
+    for (const own of [5, 6]) {
+      const { detail } = await failure(() => readSealOff(content, own), 'malformed')
+      expect(detail).toEqual({ object: 'record', epoch: 5 })
+    }
   })
 })

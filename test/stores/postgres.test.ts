@@ -1,8 +1,7 @@
-// The store in PostgreSQL: on a real server (see servers.ts), and on PGlite.
-import { PGlite } from '@electric-sql/pglite'
+// The store in PostgreSQL, on a real server (see servers.ts). pglite.test.ts tests it without a server.
 import { join } from 'node:path'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CheckedStore, StoreMistake } from '../../src/state/checked.ts'
 import type { RegistryStore } from '../../src/state/store.ts'
 import { registryStoreLaws } from '../../src/stores/contract.ts'
@@ -11,16 +10,12 @@ import { checkStore } from '../../src/stores.ts'
 import { countsIn, Reports } from './adding.ts'
 import { type Server, startPostgres } from './postgres-server.ts'
 import { mayStart } from './servers.ts'
+import { versionsIn } from './versions-in.ts'
 
 /** The number of the type `text` in PostgreSQL. */
 const TEXT = 25
 
 const bytes = (text: string) => new TextEncoder().encode(text)
-
-/** What the store needs of a database. The type has no name of its own outside. */
-type Database = Parameters<typeof postgresStateStore>[0]
-
-const postgres = describe.skipIf(!mayStart('postgres'))
 
 /** A pool that does not mind when the server cuts its connections. */
 function poolOf(config: pg.PoolConfig): pg.Pool {
@@ -41,128 +36,7 @@ async function withClient(server: Server, test: (client: pg.Client) => Promise<v
   }
 }
 
-async function versionsIn(store: RegistryStore, name: string, from: number): Promise<string[]> {
-  const found: string[] = []
-  for await (const { version, bytes: content } of store.readVersions!(name, from)) {
-    found.push(`${version} ${new TextDecoder().decode(content)}`)
-  }
-  return found
-}
-
-describe('the schema', () => {
-  it.each(['', 'Big', 'a-b', 'a.b.c', '1a', 'a b', 'a"b', "a'b", 'a.', '.a', 'a;drop', 'ä', 'a\n'])(
-    'refuses the table name %j',
-    (table) => {
-      expect(() => postgresSchema({ table })).toThrow(TypeError)
-      expect(() => postgresStateStore({ query: async () => ({ rows: [] }) }, { table })).toThrow(TypeError)
-    },
-  )
-
-  it('refuses names that PostgreSQL would cut', () => {
-    expect(() => postgresSchema({ table: 'a'.repeat(49) })).toThrow(RangeError)
-    expect(postgresSchema({ table: `${'s'.repeat(48)}.${'t'.repeat(48)}` })).toContain(`"${'t'.repeat(48)}_once_until"`)
-  })
-
-  it('takes a pool, a client, and PGlite with its transactions, by their types', () => {
-    expectTypeOf<pg.Pool>().toExtend<Database>()
-    expectTypeOf<pg.Client>().toExtend<Database>()
-    expectTypeOf<pg.PoolClient>().toExtend<Database>()
-    expectTypeOf<PGlite>().toExtend<Database>()
-    expectTypeOf<Parameters<Parameters<PGlite['transaction']>[0]>[0]>().toExtend<Database>()
-    expectTypeOf<{ query(text: string): string }>().not.toExtend<Database>()
-  })
-
-  it('refuses a database without a method query', () => {
-    expect(() => postgresStateStore({} as Database)).toThrow(TypeError)
-    expect(() => postgresStateStore(undefined as unknown as Database)).toThrow(TypeError)
-  })
-})
-
-/** The driver may return anything, because products change how it reads types. */
-describe('answers of a driver that are not text', () => {
-  it.each([
-    { version: 1n, bytes: '' },
-    { version: 1, bytes: '' },
-    { version: '1.5', bytes: '' },
-    { version: '9007199254740993', bytes: '' },
-    { version: '1', bytes: new Uint8Array(1) },
-    { version: '1', bytes: null },
-    {},
-  ])('are a mistake: case %#', async (row) => {
-    const store = postgresStateStore({ query: async () => ({ rows: [row] }) })
-    await expect(store.read('keyset')).rejects.toThrow(StoreMistake)
-    await expect(store.write('keyset', 1, bytes('1'))).rejects.toThrow(StoreMistake)
-  })
-})
-
-describe('retries', () => {
-  const failing = (code: string, times: number) => {
-    let calls = 0
-    const query = async () => {
-      calls++
-      if (calls <= times) throw Object.assign(new Error(code), { code })
-      return { rows: [] }
-    }
-    return { store: postgresStateStore({ query }), calls: () => calls }
-  }
-
-  it.each(['40001', '40P01'])('run a statement again after SQLSTATE %s', async (code) => {
-    const { store, calls } = failing(code, 5)
-    expect(await store.read('keyset')).toBeUndefined()
-    expect(calls()).toBe(6)
-  })
-
-  it('end', { timeout: 20_000 }, async () => {
-    const { store, calls } = failing('40001', 1000)
-    await expect(store.read('keyset')).rejects.toThrow('40001')
-    expect(calls()).toBe(12)
-  })
-
-  it.each(['08006', '57P01', '23505', 'ECONNRESET'])('leave %s to the caller', async (code) => {
-    const { store, calls } = failing(code, 1000)
-    await expect(store.read('keyset')).rejects.toThrow(code)
-    expect(calls()).toBe(1)
-  })
-})
-
-describe('PGlite', () => {
-  const db = new PGlite()
-  beforeAll(async () => {
-    await db.exec(postgresSchema())
-  })
-  afterAll(() => db.close())
-
-  it.each(registryStoreLaws(() => postgresStateStore(db)))('keeps the law: $name', ({ check }) => check())
-
-  it('passes checkStore', async () => {
-    await checkStore(postgresStateStore(db))
-    await checkStore(postgresStateStore(db))
-  })
-
-  it('is refused inside a transaction, also for writing false and for once', async () => {
-    const store = postgresStateStore(db)
-    await expect(
-      db.transaction(async (inside) => {
-        await postgresStateStore(inside).write('inside/a', 1, bytes('1'))
-      }),
-    ).rejects.toThrow(StoreMistake)
-    expect(await store.read('inside/a')).toBeUndefined()
-    await expect(
-      db.transaction(async (inside) => {
-        await postgresStateStore(inside).once('inside', new Date(Date.now() + 60_000))
-      }),
-    ).rejects.toThrow(StoreMistake)
-    expect(await store.once('inside', new Date(Date.now() + 60_000))).toBe(true)
-  })
-
-  it('takes bytes that are a part of a larger buffer', async () => {
-    const store = postgresStateStore(db)
-    await store.write('view', 1, new Uint8Array([9, 1, 2, 3, 9]).subarray(1, 4))
-    expect((await store.read('view'))?.bytes).toEqual(new Uint8Array([1, 2, 3]))
-  })
-})
-
-postgres('a PostgreSQL server', () => {
+describe.skipIf(!mayStart('postgres'))('a PostgreSQL server', () => {
   let server: Server
   let pool: pg.Pool
   let serializable: pg.Pool
@@ -355,18 +229,6 @@ postgres('a PostgreSQL server', () => {
     })
   })
 
-  it('refuses an invalid name before it asks the database', async () => {
-    const store = postgresStateStore({ query: () => Promise.reject(new Error('asked')) })
-    const name = "a'; DROP TABLE keystrata_head; --"
-    await expect(store.read(name)).rejects.toThrow(TypeError)
-    await expect(store.readVersion(name, 1)).rejects.toThrow(TypeError)
-    await expect(store.readVersions!(name, 1)[Symbol.asyncIterator]().next()).rejects.toThrow(TypeError)
-    await expect(store.write(name, 1, bytes('1'))).rejects.toThrow(TypeError)
-    await expect(store.write('keyset', 0, bytes('1'))).rejects.toThrow(RangeError)
-    await expect(store.drop(name, 2)).rejects.toThrow(TypeError)
-    expect(await store.readVersion('keyset', 0)).toBeUndefined()
-  })
-
   describe('24 connections in three processes', () => {
     const seconds = process.env['SLOW'] === '1' ? 60 : 2
     /** When the programs end by themselves, in milliseconds. */
@@ -470,7 +332,7 @@ postgres('a PostgreSQL server', () => {
   })
 })
 
-postgres('a PostgreSQL server with fsync = off', () => {
+describe.skipIf(!mayStart('postgres'))('a PostgreSQL server with fsync = off', () => {
   it('is refused, and nothing is written', async () => {
     const server = await startPostgres({ fsync: 'off' })
     try {
