@@ -266,7 +266,7 @@ describe('answers of the server to a write', () => {
     },
   )
 
-  it('refuses a name that is none, before it asks the database', async () => {
+  it('refuses an invalid name before it asks the database', async () => {
     const store = postgresStateStore({ query: () => Promise.reject(new Error('asked')) })
     const name = "a'; DROP TABLE keystrata_head; --"
     await expect(store.read(name)).rejects.toThrow(TypeError)
