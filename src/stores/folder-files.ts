@@ -40,7 +40,7 @@ export async function unless<T>(code: string, use: () => Promise<T>): Promise<T 
 export const isDone = async (code: string, use: () => Promise<void>): Promise<boolean> =>
   (await unless(code, async () => (await use(), true))) ?? false
 
-/** Without O_NONBLOCK, which Windows does not have, opening a pipe waits until somebody writes to it. */
+/** Without O_NONBLOCK, which Windows does not have, opening a pipe waits until another process writes to it. */
 const READ = constants.O_RDONLY | ((constants as { readonly O_NONBLOCK?: number }).O_NONBLOCK ?? 0)
 
 /** Reads a file. Returns undefined if there is none. */
