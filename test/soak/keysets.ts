@@ -306,6 +306,7 @@ export class Keysets {
   }
 
   async #removeSlot(task: Task, given: KeysetGiven, home: Home, keyset: Keyset): Promise<void> {
+    await this.#renewed(home, keyset)
     const { code, id } = given.slots.find((slot) => slot.code === task.target)!
     await journaled(this.#journal, task, 'remove-slot', { entity: given.name, code }, async () => {
       await removeSlot(home.state, keyset, id!)
