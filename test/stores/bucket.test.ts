@@ -179,6 +179,37 @@ describe('a state object in a bucket', () => {
     expect(pauses()).toHaveLength(1)
   })
 
+  it('that is dropped while an old version is read has no such version', async () => {
+    const store = await storeWith(4)
+    const other = stateStore()
+    bucket.fault = async ({ method, key }) => {
+      if (method === 'GET' && key === 'p/a/_/2') await other.drop('a', 3)
+    }
+    expect(await store.readVersion('a', 2)).toBeUndefined()
+    bucket.fault = () => undefined
+    // The lowest version that was kept is there, unless something else deleted it.
+    expect(asPlain(await store.readVersion('a', 3))).toEqual([3])
+    bucket.objects.delete('p/a/_/3')
+    await expect(store.readVersion('a', 3)).rejects.toThrow('version 3 of a was deleted from the bucket')
+  })
+
+  it('is read from its newest version on, and is empty if it does not exist', async () => {
+    const store = await storeWith(3)
+    expect(await all(store.readVersions!('a', 3))).toEqual([{ version: 3, bytes: bytes(3) }])
+    expect(await all(store.readVersions!('none', 1))).toEqual([])
+  })
+
+  it('is not written by a drop that changes nothing', async () => {
+    const store = await storeWith(1)
+    await store.drop('a', 5)
+    expect(sent()).toEqual(['GET p/a'])
+    await store.write('a', 2, bytes(2))
+    await store.drop('a', 2)
+    bucket.requests.length = 0
+    await store.drop('a', 2)
+    expect(sent()).toEqual(['GET p/a', 'GET '])
+  })
+
   it('that others change all the time is an error after sixteen tries', async () => {
     const store = await storeWith(40)
     let floor = 1
@@ -405,6 +436,33 @@ describe('an answer that is none', () => {
     const store = s3BlobStore({ client: { send }, bucket: 'b' })
     await expect(all(store.list(''))).rejects.toThrow('this server ends a list early')
     expect(calls).toBe(2)
+  })
+
+  it.each([[undefined], ['']])('because a later page does not say where the list goes on: %j', async (token) => {
+    const pages = [
+      { IsTruncated: true, NextContinuationToken: 'x' },
+      { IsTruncated: true, NextContinuationToken: token },
+    ]
+    const send = () => Promise.resolve(pages.shift() ?? { IsTruncated: false })
+    const store = s3BlobStore({ client: { send }, bucket: 'b' })
+    await expect(all(store.list(''))).rejects.toThrow('this server ends a list early')
+  })
+
+  it.each([[undefined], [null], ['text'], [{}]])('is passed on if the client throws %j', async (thrown) => {
+    let calls = 0
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a client may throw anything
+    const send = () => (calls++, Promise.reject(thrown))
+    const store = s3BlobStore({ client: { send }, bucket: 'b' })
+    for (const call of [() => store.get('a'), () => store.put('a', bytes(1)), () => store.delete('a')]) {
+      calls = 0
+      expect(
+        await call().then(
+          () => 'an answer',
+          (error: unknown) => error,
+        ),
+      ).toBe(thrown)
+      expect(calls).toBe(1)
+    }
   })
 
   it('ends the list if it is not truncated, though it has a token, and an empty one has no contents', async () => {

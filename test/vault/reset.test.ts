@@ -117,7 +117,8 @@ describe('resetProfile', () => {
   ])('refuses %s as text, whatever the record is', async (_, identity, reason) => {
     for (const bytes of [record, new Uint8Array(0)]) {
       const { detail } = await failure(() => resetProfile(bytes, admin, next, { identity }), 'invalid-text')
-      expect(detail).toMatchObject({ reason, field: 'identity' })
+      const size = reason === 'empty' ? {} : { characters: identity.length, most: 64 }
+      expect(detail).toEqual({ reason, field: 'identity', ...size })
     }
   })
 
