@@ -92,8 +92,9 @@ describe('retries', () => {
 })
 
 describe('PGlite', () => {
-  const db = new PGlite()
+  let db: PGlite
   beforeAll(async () => {
+    db = new PGlite()
     await db.exec(postgresSchema())
   })
   afterAll(() => db.close())
