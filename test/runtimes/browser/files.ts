@@ -1,7 +1,7 @@
 // Replaces test/files.ts in browsers, where the files are bundled.
 /// <reference types="vite/types/importMeta.d.ts" />
 
-const texts = import.meta.glob<string>(['../../vectors/*.json', '../../fuzz/corpus/*.hex'], {
+const texts = import.meta.glob<string>(['../../vectors/*.json', '../../fuzz/corpus/*.hex', '../../interop/*.json'], {
   query: '?raw',
   import: 'default',
   eager: true,
