@@ -88,7 +88,7 @@ async function addWays({ store, sheet }: Demo, keyset: Keyset, theirs: Card): Pr
   const code = generateRecoveryCode()
   using key = await deriveRecoveryKey({ code })
   await addSlot(state, keyset, key, { label: 'Sheet in the safe' })
-  // Anyone who has this file can open the backup. A real tool shows the page in a frame, and never saves it.
+  // Anyone with this file can open the backup. A real tool shows the page in a frame, and never saves it.
   await writeFile(sheet, sheetFor(code, store, keyset), { mode: 0o600 })
   say(`added a slot for a recovery code; the sheet to print is ${sheet}`)
 

@@ -1,5 +1,5 @@
 // A storage server for clients with typed keys. It stores what they send and checks their keys on every connection
-// (KeyRegistry), but never sees a key. Anyone who has the password of an account may enrol clients in it.
+// (KeyRegistry), but never sees a key. Anyone with the password of an account may enrol clients in it.
 import type { Server } from 'node:http'
 import { join } from 'node:path'
 import { encodeBlock, parseBlock } from 'keystrata'

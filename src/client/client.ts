@@ -73,7 +73,7 @@ export interface Client extends BlockReader, Handle {
   readonly name: string
   /**
    * Opens a private block or an account block; the envelope says which. Public blocks open only by their scope, because
-   * anybody can create one: anyone who writes to the store could put one in the place of a private block.
+   * anyone can create one: an attacker who writes to the store could put one in the place of a private block.
    * @throws KeystrataError `key-not-found` if the block belongs to another client, account or key model
    * @throws KeystrataError `policy` if it is a public block: use `scope('public')`
    * @throws KeystrataError `authentication-failed`, `malformed`, `unsupported`, `limit-exceeded`, `disposed`

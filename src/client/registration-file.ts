@@ -236,7 +236,7 @@ export function parseRegistration(registration: Uint8Array, options: { provider:
  * deposited with that code. An armed file proves only that the provider signed it.
  * @param options `provider`: the card of the provider who must have signed the file, with a fingerprint that was
  *   compared; `activationCode`: the code as somebody typed it, required for an unarmed file; `account`: the account
- *   that the caller expects, so that nobody backs up into another customer's account
+ *   that the caller expects, so that a client does not back up into the account of another customer
  * @throws KeystrataError `authentication-failed` if the file was not signed by this provider, if the code belongs to
  *   another escrow, or if the file is unarmed and no code is given
  * @throws KeystrataError `policy` if the file is for another account

@@ -1,6 +1,6 @@
 // An opened delegation: it rekeys the blocks of a keyset, on machines that have neither its password nor its other keys.
-// Not protected: anyone who has it can open every block that is still under a retired key pair of the keyset, if they can
-// read its ciphertext. `until` binds only machines that follow the rules.
+// Not protected: anyone with the delegation who can read the ciphertexts can open every block that is still under a
+// retired key pair of the keyset. `until` binds only machines that follow the rules.
 import type { BlockHead, Rekeyer } from '../core/block.ts'
 import { type Bytes, toHex } from '../core/bytes.ts'
 import { type Codec, list, ownBytes, struct } from '../core/codec.ts'

@@ -48,7 +48,7 @@ export function withNewBlockPair(contents: CompleteContents, encryption: Strengt
 
 /**
  * Generates a pair that the keyset does not have. A cloned machine could draw one again that was retired: then nothing
- * would have changed for anyone who has that pair.
+ * would have changed for anyone with that pair.
  */
 function generateNewPair({ blockPair, additional }: CompleteContents, minimum: Strength): KeyPair {
   const known = [blockPair, additional.sharing, ...additional.retired].map(({ publicHalves }) => publicHalves)

@@ -174,7 +174,7 @@ export interface Keyset extends Omit<KeysetWriter, 'share'>, BlockReader, Rekeye
    * If it has another id, its key pairs become retired ones, and its blocks and records count as this keyset's own. They
    * keep its id when they are rekeyed. Its shares stay behind. This is the way back after a host was broken into: create
    * a new keyset, adopt the old one, store the result, reseal the logs, replace the host export, rekey everything, and
-   * {@link Keyset.forgetRetired}. Anyone who has the old host export can plant blocks under the old id until then. They can
+   * {@link Keyset.forgetRetired}. Anyone with the old host export can plant blocks under the old id until then. They can
    * add to the old shares for good, so their recipients must dispose of those, and no longer trust the old card.
    * @param other an unlocked keyset; dispose of it afterwards
    * @throws KeystrataError `policy` if one of them was unlocked from a `definition`

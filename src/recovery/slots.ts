@@ -87,7 +87,7 @@ export function shownSlot(keysetId: Uint8Array, facts: SlotFacts, isCurrent: boo
 
 /**
  * Adds a way to open a keyset without its password: the object `slots`, beside `keyset`. The keyset must be stored already.
- * Anyone who has the recovery key, or the private keys of the card, and can read the store has all of its keys. Run
+ * Anyone with the recovery key or the private keys of the card who can read the store has all of its keys. Run
  * {@link testSlot} afterwards, and once a year. A key or card that has a slot already gets a new one in its place.
  *
  * The slots of a keyset that this one has adopted are dropped. If it was adopted because somebody had its keys, use new codes:

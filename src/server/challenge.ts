@@ -1,5 +1,5 @@
 // The challenges of a registry (SPEC §17.1, §17.2). They are not stored: a challenge carries its date and a MAC under the
-// registry's key. Anyone who has that key can mint challenges, so it is as secret as the rows of the accounts.
+// registry's key. Anyone with that key can mint challenges, so it is as secret as the rows of the accounts.
 import { claimHeader, parseChallenge } from '../client/proof.ts'
 import { storedChallenge } from '../client/layout.ts'
 import { allocate, type Bytes, equalBytes, toHex, utf8 } from '../core/bytes.ts'

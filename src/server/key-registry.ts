@@ -178,8 +178,8 @@ export interface KeyRegistry {
   safeguard(escrow: Uint8Array, options: { account: string }): Promise<void>
   /**
    * Deletes the escrow of a client, and drops the older versions of the row, which contain it. Backups of the database
-   * still have it, and so do registration files that were built before: anyone who has one of them and the activation code
-   * has the keys.
+   * still have it, and so do registration files that were built before: anyone with one of them and the activation code has
+   * the keys.
    * @returns false if there is nothing to clear: no escrow, or no such client. Of two calls at once, both may return true
    * @throws KeystrataError `invalid-text` if a name is empty, over 255 bytes, or has a character that no name may have
    * @throws KeystrataError `conflict` if another writer writes first on every try
@@ -199,7 +199,7 @@ export interface KeyRegistry {
    *   all data from before.
    * - It was *sold*: wipe it, then remove it. What it backed up still opens with its key text or its registration file.
    * - It was *stolen*: remove it, and end its sessions. The thief may have its keys: what was sealed under its private
-   *   key, and under the account key, can be read by anyone who has the keys and the blocks. For new data, enrol it with a
+   *   key, and under the account key, can be read by anyone with the keys and the blocks. For new data, enrol it with a
    *   new private key, and give the account a new account key ({@link KeyRegistry.clearAccountKey}).
    *
    * Registration files that were built before still recreate the client, but it cannot connect until it is enrolled.

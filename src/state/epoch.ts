@@ -30,6 +30,11 @@ export interface Epoch {
   readonly ownerId: Uint8Array | undefined
 }
 
+/** What the close of an epoch says of the epochs before it, or why it is damaged. */
+type Former =
+  | { readonly former: readonly FormerEpoch[]; readonly damage?: undefined }
+  | { readonly former?: undefined; readonly damage: KeystrataError }
+
 /** The end of a log: its current epoch, and the newest version there; 0 if the log is empty. */
 export interface End {
   readonly epoch: Epoch
@@ -191,8 +196,8 @@ export class EpochRecords {
       assertSame(record, position)
       return { version, isLeftOut: false }
     }
-    const closing = await this.verifiedAt(epoch, epoch.start, epoch.base)
-    const former = this.closeIn(closing)?.former ?? []
+    const { former, damage } = await this.formerIn(epoch)
+    if (damage !== undefined) throw damage
     if (former.some(({ leftOut }) => isIn(leftOut, number))) return { version, isLeftOut: true }
     // Every number is that of a copy, or left out. So its copy is damaged, and stands in front of this version.
     for (let before = version - 1; before >= 1; before--)
@@ -282,11 +287,23 @@ export class EpochRecords {
     return found?.number === number ? undefined : number
   }
 
+  /** Returns the epochs before this one, as its close has them, or why the close is damaged. */
+  async formerIn(epoch: Epoch): Promise<Former> {
+    if (epoch.start === 0) return { former: [] }
+    const bytes = await this.versionAt(epoch, epoch.start)
+    try {
+      if (bytes === undefined) throw notThere()
+      const closing = this.recordAt(epoch, epoch.start, bytes)
+      return { former: readClose(this.keys.markerContent(closing)).former }
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      return { damage: this.damaged(epoch, epoch.start, { number: epoch.base, id: NO_ID }, error) }
+    }
+  }
+
   /** Returns the epochs before this one, as its close has them. Returns undefined if that is damaged. */
   async closedBy(epoch: Epoch): Promise<readonly FormerEpoch[] | undefined> {
-    if (epoch.start === 0) return []
-    const closing = await this.readableAt(epoch, epoch.start)
-    return closing && this.closeIn(closing)?.former
+    return (await this.formerIn(epoch)).former
   }
 
   /** Returns the number of the last copy, or 1. The error of a damaged close names it, without its id. */

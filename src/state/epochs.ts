@@ -6,7 +6,7 @@ import { sha256 } from '../primitives/hash.ts'
 import type { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
 import { anywhereIn, type End, type Epoch, EpochRecords, isDamage } from './epoch.ts'
-import { type FormerEpoch, readClose } from './marker.ts'
+import type { FormerEpoch } from './marker.ts'
 import type { RecordKeys } from './record.ts'
 import { NO_ID, type ParsedRecord, parseRecord, wellFormed } from './record-layout.ts'
 import { READS, repeatedly, writeSettled } from './settle.ts'
@@ -266,15 +266,9 @@ export class Epochs extends EpochRecords {
    * Returns the epochs before this one. If the close is damaged, this also returns why, and only seal-offs are left, which
    * do not say what was left out.
    */
-  async formerOf(epoch: Epoch): Promise<{ former: readonly FormerEpoch[]; damage?: KeystrataError }> {
-    if (epoch.start === 0) return { former: [] }
-    try {
-      const closing = await this.verifiedAt(epoch, epoch.start, epoch.base)
-      return { former: readClose(this.keys.markerContent(closing)).former }
-    } catch (error) {
-      if (!isDamage(error)) throw error
-      return { former: await this.#sealedBefore(epoch), damage: error }
-    }
+  async formerOf(epoch: Epoch): Promise<{ former: readonly FormerEpoch[]; damage?: KeystrataError | undefined }> {
+    const { former, damage } = await this.formerIn(epoch)
+    return { former: former ?? (await this.#sealedBefore(epoch)), damage }
   }
 
   async #sealedBefore(epoch: Epoch): Promise<readonly FormerEpoch[]> {

@@ -117,6 +117,8 @@ class Resealing {
   readonly #epochs: Epochs
   readonly #epoch: Epoch
   readonly #former: readonly FormerEpoch[]
+  /** Whether the old epoch has its close. Without it, nothing shows that the copies are whole. */
+  readonly #isWhole: boolean
   /** The highest number to take over. */
   readonly #upTo: number
   readonly #leaveOut: ReadonlySet<number>
@@ -137,6 +139,7 @@ class Resealing {
     epochs: Epochs,
     { epoch, version }: End,
     former: readonly FormerEpoch[],
+    isWhole: boolean,
     upTo: number,
     leaveOut: ReadonlySet<number>,
   ) {
@@ -144,6 +147,7 @@ class Resealing {
     this.#epoch = epoch
     this.#newest = version
     this.#former = former
+    this.#isWhole = isWhole
     this.#upTo = upTo
     this.#leaveOut = leaveOut
   }
@@ -172,7 +176,8 @@ class Resealing {
         if (damage === undefined) assertUncut(upTo, former)
         else if (upTo.number < end.epoch.base && !leaveOut.some(isClose)) throw maybeCut(upTo, damage, close)
       }
-      return new Resealing(epochs, end, former, isDone ? Infinity : upTo.number, numbers)
+      const isWhole = damage === undefined
+      return new Resealing(epochs, end, former, isWhole, isDone ? Infinity : upTo.number, numbers)
     })
   }
 
@@ -181,9 +186,7 @@ class Resealing {
     const { keys, store, nameOf, logId } = this.#context
     const { ownerId, epoch } = this.#epoch
     const isOwn = ownerId === undefined || equalBytes(ownerId, keys.ownerId)
-    // Without its close, nothing shows that the copies are whole.
-    if ((await this.#epochs.closedBy(this.#epoch)) === undefined) return true
-    if (!isOwn || this.#leaveOut.size > 0 || this.#highestAt(this.#newest) > this.#upTo) return true
+    if (!this.#isWhole || !isOwn || this.#leaveOut.size > 0 || this.#highestAt(this.#newest) > this.#upTo) return true
     for await (const { bytes } of versionsOf(store, nameOf(epoch), 1, this.#newest)) {
       // If another owner has dropped this epoch meanwhile, that is seen when it is copied.
       if (bytes === undefined && (await store.readVersion(nameOf(epoch), 1)) === undefined) return true

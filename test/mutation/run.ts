@@ -1,8 +1,8 @@
 // npm run mutation [-- --room fleet,state/log.ts] [--near] [--retry] [--totals] [other options of stryker run]
 //
-// Runs the mutants of all rooms, or of some rooms or files, and prints a table of the results. The results of each room are kept in
-// coverage/mutation/ROOM.json. The next run of the room runs only mutants that are new, or that new tests reach, and it
-// leaves out tests that did not reach the room, or are too slow. To begin anew, delete the folder.
+// Runs the mutants of all rooms, or of some rooms or files, and prints a table of the results. The results of each room
+// are kept in coverage/mutation/ROOM.json. The next run of the room runs only mutants that are new, or that new tests
+// reach, and it leaves out tests that did not reach the room, or are too slow. To begin anew, delete the folder.
 //
 // --near runs only the tests of the room itself (test/ROOM), which is much quicker. What an earlier run with all tests
 // detected stays detected.

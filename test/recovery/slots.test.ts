@@ -48,6 +48,21 @@ const bound = (store: StateStore): StateStore => ({
   drop: (name, below) => store.drop(name, below),
 })
 
+/** A store whose first write of slots happens without an answer. A later write hides what became of it. */
+function losing(store: StateStore): StateStore {
+  let writes = 0
+  return {
+    ...bound(store),
+    async write(name, version, bytes) {
+      const done = await store.write(name, version, bytes)
+      if (name !== 'slots' || writes++ > 0) return done
+      await store.write('slots', version + 1, bytes)
+      await store.drop('slots', version + 1)
+      throw new Error('timeout')
+    },
+  }
+}
+
 function memoryStateStoreWith(of: Keyset): StateStore {
   const store = memoryStateStore()
   void store.write('keyset', 1, of.export('storage'))
@@ -223,19 +238,7 @@ describe('addSlot', () => {
 
   it('adds one slot, whatever becomes of the answers', async () => {
     const store = await stored([byCode, 'Sheet'])
-    let writes = 0
-    const losing: StateStore = {
-      ...bound(store),
-      // The write happens, and a later one hides what became of it.
-      async write(name, version, bytes) {
-        const done = await store.write(name, version, bytes)
-        if (name !== 'slots' || writes++ > 0) return done
-        await store.write('slots', version + 1, bytes)
-        await store.drop('slots', version + 1)
-        throw new Error('timeout')
-      },
-    }
-    const slot = await addSlot(losing, keyset, bySecret, { label: 'Passkey' })
+    const slot = await addSlot(losing(store), keyset, bySecret, { label: 'Passkey' })
     expect(await listSlots(store)).toMatchObject([{ label: 'Sheet' }, slot])
     // Versions 1 and 2 here, and version 3 by the store. The slot was not sealed again.
     expect((await store.read('slots'))!.version).toBe(3)
@@ -430,19 +433,7 @@ describe('removeSlot', () => {
     const store = memoryStateStore()
     await saveKeyset(store, keyset)
     const { id } = await addSlot(store, keyset, byCode, { label: 'Sheet' })
-    let writes = 0
-    const losing: StateStore = {
-      ...bound(store),
-      // The write happens, and later ones hide what became of it.
-      async write(name, version, bytes) {
-        const done = await store.write(name, version, bytes)
-        if (name !== 'slots' || writes++ > 0) return done
-        await store.write('slots', version + 1, bytes)
-        await store.drop('slots', version + 1)
-        throw new Error('timeout')
-      },
-    }
-    await removeSlot(losing, keyset, id)
+    await removeSlot(losing(store), keyset, id)
     expect(await listSlots(store)).toEqual([])
   })
 })

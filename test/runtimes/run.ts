@@ -1,6 +1,7 @@
 // npm run test:runtimes -- [--only node20,bun,chromium] [--short] [--package] [file ...]: runs the suite on every runtime,
-// one after the other, and prints a table. --short leaves out what npm test leaves out. --package tests the package's tarball on them too, and without --only also on
-// WebKit and workerd. It fails if a test fails, or if fewer tests pass on a runtime than expected.
+// one after the other, and prints a table. --short leaves out what npm test leaves out. --package tests the package's
+// tarball on them too, and without --only also on WebKit and workerd. It fails if a test fails, or if fewer tests pass on
+// a runtime than expected.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'

@@ -17,7 +17,10 @@ export class Faults {
   readonly #probability: number
   #calls = 0
 
-  /** @param probability of each kind of fault, for the first call of a task. Later calls have fewer, so that long tasks end too */
+  /**
+   * @param probability of each kind of fault, for the first call of a task. Later calls have fewer, so that long tasks end
+   *   too
+   */
   constructor(random: Random, probability: number) {
     this.#random = random
     this.#probability = probability

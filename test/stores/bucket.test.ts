@@ -11,6 +11,7 @@ import { checkStore } from '../../src/stores.ts'
 import { all } from '../fixtures.ts'
 import { withoutPauses } from '../pauses.ts'
 import { type BucketAnswer, errorBody, MemoryBucket } from './memory-bucket.ts'
+import { assertRefusesMistakes } from './mistakes.ts'
 
 withoutPauses()
 /** How long the pauses were, in milliseconds. */
@@ -540,28 +541,7 @@ describe('options', () => {
   })
 
   it('of names and versions are checked before anything is sent', async () => {
-    const [state, blobs] = [stateStore(), blobStore()]
-    const bad = '../a'
-    for (const call of [
-      () => state.read(bad),
-      () => state.readVersion(bad, 1),
-      () => all(state.readVersions!(bad, 1)),
-      () => state.write(bad, 1, bytes()),
-      () => state.drop(bad, 2),
-      () => blobs.get(bad),
-      () => blobs.put(bad, bytes()),
-      () => blobs.replace(bad, bytes(), bytes()),
-      () => blobs.delete(bad),
-      () => all(blobs.list(bad)),
-    ])
-      await expect(call()).rejects.toThrow(TypeError)
-    for (const call of [
-      () => state.readVersion('a', 0),
-      () => state.write('a', 1.5, bytes()),
-      () => state.drop('a', Number.NaN),
-      () => all(state.readVersions!('a', -1)),
-    ])
-      await expect(call()).rejects.toThrow(RangeError)
+    await assertRefusesMistakes(stateStore(), blobStore())
     expect(bucket.requests).toEqual([])
   })
 })

@@ -7,7 +7,7 @@ import { registryStoreLaws } from '../../src/stores/contract.ts'
 import { postgresSchema, postgresStateStore } from '../../src/stores/postgres.ts'
 import { checkStore } from '../../src/stores.ts'
 import { withoutPauses } from '../pauses.ts'
-import { versionsIn } from './versions-in.ts'
+import { assertReadsBesideDrop, versionsIn } from './versions-in.ts'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 
@@ -137,14 +137,7 @@ describe('PGlite', () => {
       },
     }
     const store = postgresStateStore(counting)
-    for (let version = 1; version <= 40; version++) await store.write('pages', version, bytes('v'))
-    const found: number[] = []
-    for await (const { version } of store.readVersions!('pages', 2)) {
-      found.push(version)
-      if (version === 10) await store.drop('pages', 30)
-    }
-    const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index)
-    expect(found).toEqual([...numbers(2, 17), ...numbers(30, 40)])
+    await assertReadsBesideDrop(store)
     expect(pages).toBe(2)
     expect(await versionsIn(store, 'pages', 41)).toEqual([])
     expect(await versionsIn(store, 'pages', -5)).toHaveLength(11)

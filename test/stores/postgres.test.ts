@@ -10,7 +10,7 @@ import { checkStore } from '../../src/stores.ts'
 import { countsIn, Reports } from './adding.ts'
 import { type Server, startPostgres } from './postgres-server.ts'
 import { mayStart } from './servers.ts'
-import { versionsIn } from './versions-in.ts'
+import { assertReadsBesideDrop, versionsIn } from './versions-in.ts'
 
 /** The number of the type `text` in PostgreSQL. */
 const TEXT = 25
@@ -126,14 +126,7 @@ describe.skipIf(!mayStart('postgres'))('a PostgreSQL server', () => {
 
   it('reads many versions in pages, beside a drop', async () => {
     const store = postgresStateStore(pool)
-    for (let version = 1; version <= 40; version++) await store.write('pages', version, bytes('v'))
-    const found: number[] = []
-    for await (const { version } of store.readVersions!('pages', 2)) {
-      found.push(version)
-      if (version === 10) await store.drop('pages', 30)
-    }
-    const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index)
-    expect(found).toEqual([...numbers(2, 17), ...numbers(30, 40)])
+    await assertReadsBesideDrop(store)
     expect(await versionsIn(store, 'pages', 41)).toEqual([])
     expect(await versionsIn(store, 'pages', -5)).toHaveLength(11)
   })

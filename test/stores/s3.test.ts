@@ -19,19 +19,15 @@ import type { BlobStore, StateStore } from '../../src/state/store.ts'
 import { blobStoreLaws, stateStoreLaws } from '../../src/stores/contract.ts'
 import { s3BlobStore, s3StateStore } from '../../src/stores/s3.ts'
 import { checkStore } from '../../src/stores.ts'
+import { all } from '../fixtures.ts'
 import { allEntries, appendEntries, type Appended, entriesOf } from './append-entries.ts'
+import { assertRefusesMistakes } from './mistakes.ts'
 import { type RadosGateway, s3ClientOf, startRadosGateway } from './rados-gateway.ts'
 import { type ProxiedRequest, type S3Proxy, startS3Proxy } from './s3-proxy.ts'
 import { mayStart } from './servers.ts'
 
 const BUCKET = 'keystrata'
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
-
-async function all<T>(each: AsyncIterable<T>): Promise<T[]> {
-  const found: T[] = []
-  for await (const one of each) found.push(one)
-  return found
-}
 
 let gateway: RadosGateway
 let proxy: S3Proxy
@@ -456,28 +452,7 @@ describe.skipIf(!mayStart('radosgw'))('stores in a bucket', () => {
     )
 
     it('in names and versions are found before anything is sent', async () => {
-      const [state, blobs] = [stateStore(proxied), blobStore(proxied)]
-      const bad = '../a'
-      for (const call of [
-        () => state.read(bad),
-        () => state.readVersion(bad, 1),
-        () => all(state.readVersions!(bad, 1)),
-        () => state.write(bad, 1, bytes()),
-        () => state.drop(bad, 2),
-        () => blobs.get(bad),
-        () => blobs.put(bad, bytes()),
-        () => blobs.replace(bad, bytes(), bytes()),
-        () => blobs.delete(bad),
-        () => all(blobs.list(bad)),
-      ])
-        await expect(call()).rejects.toThrow(TypeError)
-      for (const call of [
-        () => state.readVersion('a', 0),
-        () => state.write('a', 1.5, bytes()),
-        () => state.drop('a', Number.NaN),
-        () => all(state.readVersions!('a', -1)),
-      ])
-        await expect(call()).rejects.toThrow(RangeError)
+      await assertRefusesMistakes(stateStore(proxied), blobStore(proxied))
       expect(proxy.log).toEqual([])
     })
   })
