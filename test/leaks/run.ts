@@ -150,8 +150,9 @@ async function search(kind: string, secrets: readonly Secret[], searched: string
 }
 
 /** Copies that stay, and why. docs/threat-model.md lists them, because no program in JavaScript can prevent them. */
-const STAYS: readonly { roles: readonly string[]; encoding: string; why: string; unless?: string }[] = [
+const STAYS: readonly { roles: readonly string[]; encoding: string; why: string; site?: string; unless?: string }[] = [
   { roles: ['password', 'activation'], encoding: 'bytes', why: 'a text that people type is a string' },
+  { roles: ['recovery'], encoding: 'bytes', why: 'a text that people type is a string', site: 'ofCode' },
   { roles: ['login'], encoding: 'base64', why: 'a credential is a string' },
   { roles: ['member'], encoding: 'base64', why: 'the key of a member of a pack is a string' },
   { roles: ['ephemeral'], encoding: 'base64', why: 'Node imports an X25519 key as a string', unless: 'raw formats' },
@@ -165,10 +166,14 @@ const has = new Set(execFileSync(values.node, ['-p', PROBES], { encoding: 'utf8'
  * Returns whether a copy may be there. A string may stay until it is collected, but nothing may refer to it. A registry
  * has no `dispose`: its key is freed with it.
  */
-const stays = ({ role, encoding, area }: Copy): boolean =>
+const stays = ({ role, encoding, area, site }: Copy): boolean =>
   area === 'V8' || area === 'stack'
     ? STAYS.some(
-        (each) => each.roles.includes(role) && encoding.startsWith(each.encoding) && !has.has(each.unless ?? ''),
+        (each) =>
+          each.roles.includes(role) &&
+          encoding.startsWith(each.encoding) &&
+          site.includes(each.site ?? '') &&
+          !has.has(each.unless ?? ''),
       )
     : area === 'malloc' && values.freed && role === 'mac'
 
