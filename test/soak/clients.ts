@@ -17,6 +17,16 @@ export const serverOf = (safeguarding: ClientGiven['safeguarding']): string => `
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const unhex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'))
 
+/** Returns the client, or undefined if this is not its code: if the answer to a deposit was lost, an older one may be. */
+function openedBy(file: Uint8Array, by: Parameters<typeof openRegistration>[1]): Client | undefined {
+  try {
+    return openRegistration(file, by)
+  } catch (error) {
+    if (error instanceof KeystrataError && error.code === 'authentication-failed') return undefined
+    throw error
+  }
+}
+
 interface Session {
   readonly token: string
   readonly state: 'provisional' | 'locked'
@@ -177,20 +187,19 @@ export class Clients {
     const path = `registrations/${given.safeguarding}/${given.account}/${given.name}`
     const file = new Uint8Array(await (await call(`${url}/${path}`, { method: 'POST' })).arrayBuffer())
     for (const activationCode of given.codes) {
-      try {
-        using client = openRegistration(file, { provider, activationCode, account: given.account })
-        await this.#read(task, given, url, client)
-        return
-      } catch (error) {
-        // If the answer to the last deposit was lost, the code before it may be the one.
-        if (!(error instanceof KeystrataError) || error.code !== 'authentication-failed') throw error
-      }
+      const client = openedBy(file, { activationCode, provider, account: given.account })
+      if (client !== undefined) return this.#readAs(task, given, url, client)
     }
     this.#journal.write({
       kind: 'wrong',
       task: task.id,
       what: `no activation code opens the registration of ${given.account} ${given.name}`,
     })
+  }
+
+  async #readAs(task: Task, given: ClientGiven, url: string, recovered: Client): Promise<void> {
+    using client = recovered
+    await this.#read(task, given, url, client)
   }
 
   async #tryWrongKey(task: Task, given: ClientGiven, url: string): Promise<void> {
