@@ -182,8 +182,8 @@ interface Step {
 }
 
 /**
- * Reads a log. The error of the first damaged version that a reader reports ends it: damaged records have no content
- * here. A damaged seal-off is not followed.
+ * Reads a log. The error of the first damaged version ends it: damaged records have no content here. A damaged seal-off
+ * is not followed.
  */
 export function readLog(objects: Objects, name: string, by: LogKeys, atLeast?: string): ReadLog {
   const logId = logIdOf(name)
@@ -207,18 +207,14 @@ export function readLog(objects: Objects, name: string, by: LogKeys, atLeast?: s
   const read: ParsedRecord[] = []
   let number = 0
   for (const { version, record, error } of steps) {
-    if (record === undefined) {
-      if (version >= start) check(false, error)
-      const next = nextBehind(number, leftOut ?? [])
-      const isThere = steps.some((other) => other.version < start && other.record?.number === next && isContent(other))
-      if (version === start || next > base || isThere) continue // it was a close
-      check(false, error)
-    }
+    check(record !== undefined, error)
     const before = version === 1 ? Buffer.alloc(32) : hashOf(steps[version - 2])
-    const chained = before === undefined || record.predecessorDamaged || equal(record.previous, before)
-    if (!chained && (version >= start || record.kind === 'content')) check(false, 'authentication-failed')
+    check(record.predecessorDamaged || equal(record.previous, before!), 'authentication-failed')
     if (record.kind !== 'content') continue
-    if (version < start) check(record.number > number, 'authentication-failed')
+    if (version < start) {
+      const highest = leftOut === undefined ? base : nextBehind(number, leftOut)
+      check(record.number > number && record.number <= highest, 'authentication-failed')
+    }
     number = record.number
     read.push(record)
   }

@@ -46,12 +46,10 @@ export interface End {
 
 /** One version of an epoch: a record, or why there is none. */
 export type Step =
-  | { readonly version: number; readonly record: ParsedRecord }
+  | { readonly version: number; readonly record: ParsedRecord; readonly error?: undefined }
   | {
       readonly version: number
       readonly record?: undefined
-      /** The id of a record that is whole, but does not follow the one before it. */
-      readonly id?: Uint8Array
       readonly error: KeystrataError
       readonly isGone: boolean
     }
@@ -61,8 +59,6 @@ export class EpochRecords {
   readonly store: CheckedStore
   readonly logId: Bytes
   readonly #keys: () => RecordKeys
-  /** What the last close that was read leaves out. */
-  #leftOut: { readonly epoch: Epoch; readonly ranges: readonly NumberRange[] } | undefined
 
   constructor(store: CheckedStore, logId: Bytes, keys: () => RecordKeys) {
     this.store = store
@@ -141,34 +137,22 @@ export class EpochRecords {
     }
   }
 
-  /**
-   * Reads versions of an epoch and verifies them in order. It ends behind a seal-off, and behind a version that is gone.
-   * @param previous the hash of the version before the first, or undefined to begin without
-   */
-  async *walk(epoch: Epoch, first: number, last: number, previous?: Uint8Array): AsyncGenerator<Step> {
-    let before = first === 1 ? NO_HASH : previous
+  /** Reads versions of an epoch in order. It ends behind a seal-off, and behind a version that is gone. */
+  async *walk(epoch: Epoch, first: number, last: number): AsyncGenerator<Step> {
     for await (const { version, bytes } of versionsOf(this.store, this.nameOf(epoch.epoch), first, last)) {
-      if (bytes === undefined) {
-        const isGone = (await this.versionAt(epoch, 1)) === undefined
-        yield { version, isGone, error: notThere() }
-        if (isGone) return
-        before = undefined
-        continue
-      }
-      const step = this.#step(epoch, version, bytes, before)
+      const step = bytes === undefined ? await this.#lost(epoch, version) : this.#step(epoch, version, bytes)
       yield step
-      if (step.record?.kind === 'seal-off') return
-      // Behind a damaged record, nothing can be compared.
-      before = step.record === undefined ? undefined : sha256(bytes)
+      if (step.record?.kind === 'seal-off' || (step.record === undefined && step.isGone)) return
     }
   }
 
-  #step(epoch: Epoch, version: number, bytes: Uint8Array, before: Uint8Array | undefined): Step {
+  async #lost(epoch: Epoch, version: number): Promise<Step> {
+    return { version, error: notThere(), isGone: (await this.versionAt(epoch, 1)) === undefined }
+  }
+
+  #step(epoch: Epoch, version: number, bytes: Uint8Array): Step {
     try {
-      const record = this.recordAt(epoch, version, bytes)
-      const isChained = before === undefined || record.isAfterDamage || equalBytes(record.previous, before)
-      if (isChained) return { version, record }
-      return { version, id: record.id, error: authenticationFailed(), isGone: false }
+      return { version, record: this.recordAt(epoch, version, bytes) }
     } catch (error) {
       if (isDamage(error)) return { version, error, isGone: false }
       throw error
@@ -182,11 +166,12 @@ export class EpochRecords {
    * @throws KeystrataError `forked` if another record has its number
    * @throws KeystrataError as the damaged record, if it, or the close that accounts for it, cannot be read
    */
-  async locate({ epoch, version: newest }: End, position: Position): Promise<{ version: number; isLeftOut: boolean }> {
+  async locate(end: End, position: Position): Promise<{ version: number; isLeftOut: boolean }> {
+    this.assertReaches(end, position)
+    const { epoch } = end
     const { number } = position
     if (number > epoch.base) {
       const version = versionOf(epoch, number)
-      if (version > newest) throw this.#shorter(epoch, newest, position)
       assertSame(await this.verifiedAt(epoch, version, number), position)
       return { version, isLeftOut: false }
     }
@@ -221,10 +206,12 @@ export class EpochRecords {
     }
   }
 
-  #shorter(epoch: Epoch, newest: number, position: Position): KeystrataError {
-    const last = numberAt(epoch, newest)
+  /** @throws KeystrataError `rollback` if the log ends before this position */
+  assertReaches({ epoch, version }: End, position: Position): void {
+    const last = numberAt(epoch, version)
+    if (position.number <= last) return
     const message = `this log ends at record ${last}, before ${positionText(position)}: it is older, or was cut off`
-    return new KeystrataError('rollback', message, {
+    throw new KeystrataError('rollback', message, {
       object: 'log',
       atLeast: positionText(position),
       last,
@@ -271,22 +258,6 @@ export class EpochRecords {
     return new KeystrataError(error.code, message, { position: text, epoch, version, log: toHex(this.logId) })
   }
 
-  /**
-   * Returns the number of the content at a version, even if it is damaged. Returns undefined for a marker. Every number up
-   * to the base is that of a copy, or was left out: so a damaged version in front of the start was content only if a
-   * number is missing there. If the close is damaged too, numbers that were left out also seem to be missing.
-   * @param before the number of the content before it
-   */
-  async numberOf({ version, record }: Step, epoch: Epoch, before: number): Promise<number | undefined> {
-    if (record !== undefined) return record.kind === 'content' ? record.number : undefined
-    if (version > epoch.start) return numberAt(epoch, version)
-    const number = nextBehind(before, await this.#leftOutOf(epoch))
-    if (version === epoch.start || number > epoch.base) return undefined
-    const next = await this.firstFrom(epoch, number)
-    const found = next > epoch.start ? undefined : await this.readableAt(epoch, next)
-    return found?.number === number ? undefined : number
-  }
-
   /** Returns the epochs before this one, as its close has them, or why the close is damaged. */
   async formerIn(epoch: Epoch): Promise<Former> {
     if (epoch.start === 0) return { former: [] }
@@ -297,7 +268,7 @@ export class EpochRecords {
       return { former: readClose(this.keys.markerContent(closing)).former }
     } catch (error) {
       if (!isDamage(error)) throw error
-      return { damage: this.damaged(epoch, epoch.start, { number: epoch.base, id: NO_ID }, error) }
+      return { damage: this.damaged(epoch, epoch.start, closePosition(epoch.base), error) }
     }
   }
 
@@ -306,22 +277,10 @@ export class EpochRecords {
     return (await this.formerIn(epoch)).former
   }
 
-  /** Returns the number of the last copy, or 1. The error of a damaged close names it, without its id. */
-  async numberOfClose(epoch: Epoch): Promise<number> {
-    for (let version = epoch.start - 1; version >= 1; version--) {
-      const record = await this.readableAt(epoch, version)
-      if (record?.kind === 'content') return record.number
-    }
-    return 1
-  }
-
-  /** Returns the numbers that the close leaves out, in ascending order; none if it is damaged. */
-  async #leftOutOf(epoch: Epoch): Promise<readonly NumberRange[]> {
-    if (this.#leftOut?.epoch.epoch === epoch.epoch && this.#leftOut.epoch.start === epoch.start)
-      return this.#leftOut.ranges
-    const ranges = leftOutBy((await this.closedBy(epoch)) ?? [])
-    this.#leftOut = { epoch, ranges }
-    return ranges
+  /** Returns the numbers that the close leaves out, in ascending order. Returns undefined if it is damaged. */
+  async numbersLeftOut(epoch: Epoch): Promise<readonly NumberRange[] | undefined> {
+    const former = await this.closedBy(epoch)
+    return former && leftOutBy(former)
   }
 
   /** Returns the version of the first copy with this number or a higher one, or the version behind all copies. */
@@ -330,7 +289,7 @@ export class EpochRecords {
     let [low, high] = [1, epoch.start]
     while (low <= high) {
       const middle = Math.floor((low + high) / 2)
-      const found = await this.#firstContent(epoch, middle, high)
+      const found = await this.firstContent(epoch, middle, high)
       if (found === undefined) {
         high = middle - 1
       } else if (found.number >= number) {
@@ -343,13 +302,33 @@ export class EpochRecords {
     return best
   }
 
-  /** Returns the version behind the last record with this number or a lower one. Damaged copies may stand there. */
+  /**
+   * Returns the version behind the last record with this number or a lower one. As many damaged versions as numbers are
+   * missing there are behind it too.
+   */
   async firstBehind(epoch: Epoch, number: number): Promise<number> {
     if (number >= epoch.base) return versionOf(epoch, number) + 1
     if (number === 0) return 1
-    let first = await this.firstFrom(epoch, number + 1)
-    while (first > 1 && (await this.readableAt(epoch, first - 1))?.kind !== 'content') first--
+    const next = await this.firstFrom(epoch, number + 1)
+    let first = Math.min(next, epoch.start)
+    let missing = number
+    let gap: { end: number; leftOut: readonly NumberRange[] } | undefined
+    for (let before = first - 1; before >= 1; before--) {
+      const record = await this.readableAt(epoch, before)
+      if (record?.kind === 'content') break
+      if (record !== undefined) continue
+      gap ??= await this.#gapBefore(epoch, next)
+      missing = nextBehind(missing, gap.leftOut)
+      if (missing >= gap.end) break
+      first = before
+    }
     return first
+  }
+
+  /** Returns the number where the next copy stands, and the numbers that were left out. */
+  async #gapBefore(epoch: Epoch, next: number): Promise<{ end: number; leftOut: readonly NumberRange[] }> {
+    const record = next > epoch.start ? undefined : await this.readableAt(epoch, next)
+    return { end: record?.number ?? epoch.base + 1, leftOut: (await this.numbersLeftOut(epoch)) ?? [] }
   }
 
   /** Returns the hash of the version before this one, or undefined if there is nothing to compare with. */
@@ -359,7 +338,8 @@ export class EpochRecords {
     return record && sha256(record.encoded.bytes)
   }
 
-  async #firstContent(epoch: Epoch, first: number, last: number): Promise<ParsedRecord | undefined> {
+  /** Returns the first content that can be read between two versions. */
+  async firstContent(epoch: Epoch, first: number, last: number): Promise<ParsedRecord | undefined> {
     for (let version = first; version <= last; version++) {
       const record = await this.readableAt(epoch, version)
       if (record?.kind === 'content') return record
@@ -368,17 +348,12 @@ export class EpochRecords {
   }
 }
 
-/** Returns the id of a record that is whole, even if it does not follow the one before it. */
-export const idOf = (step: Step): Uint8Array | undefined =>
-  step.record?.id ?? (step.record === undefined ? step.id : undefined)
+/** The position of a damaged close: the highest number that it accounts for, or 1 if that is 0, without an id. */
+export const closePosition = (highest: number): Position => ({ number: Math.max(highest, 1), id: NO_ID })
 
-/** Returns whether this is the close at the start of an epoch, and is damaged. Then nothing shows that the copies are whole. */
-export const isDamagedClose = ({ start }: Epoch, step: Step): boolean =>
-  step.version === start && step.record === undefined
-
-/** Returns whether this is a whole close that does not follow the copies before it: they were replaced since it was written. */
-export const isBrokenClose = (epoch: Epoch, step: Step): boolean =>
-  isDamagedClose(epoch, step) && step.record === undefined && step.id !== undefined
+/** Positions in the order to look for them in: what is missing at the end of a log is reported first. */
+export const highestFirst = (positions: readonly (Position | undefined)[]): Position[] =>
+  positions.filter((each) => each !== undefined).sort((a, b) => b.number - a.number)
 
 /** An epoch of which only the number is known. Numbers of its records cannot be checked. */
 export const anywhereIn = (epoch: number): Epoch => ({

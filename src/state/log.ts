@@ -4,9 +4,10 @@ import { type Bytes, copyOf, equalBytes, wipe } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { optionsFrom } from '../core/options.ts'
 import { sha256 } from '../primitives/hash.ts'
+import { Chain } from './chain.ts'
 import { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
-import { type End, type Epoch, idOf, isBrokenClose, isDamagedClose, numberAt } from './epoch.ts'
+import { type End, type Epoch, highestFirst, numberAt } from './epoch.ts'
 import { Epochs, settledly } from './epochs.ts'
 import { versionsOf } from './read-ahead.ts'
 import { openWith, recordContentFrom, recordKeysOf, type RecordReader, type RecordWriter, writerOf } from './record.ts'
@@ -16,6 +17,7 @@ import {
   NO_ID,
   type ParsedRecord,
   parsePosition,
+  type Position,
   positionText,
   type RecordFields,
   wellFormed,
@@ -68,7 +70,8 @@ export interface LogWriter {
 export interface LogReader {
   /**
    * Reads the newest content, with few reads. Damaged records at the end are passed by, so pass `atLeast` if you know a
-   * position: without it, this trusts every host that can write.
+   * position: without it, this trusts every host that can write. With it, a resealed record is not returned if a thief may
+   * have replaced it.
    * @param options `atLeast`: a position that the log must have
    * @returns undefined if the log is empty
    * @throws KeystrataError `rollback` if the log ends before `atLeast`, after several reads
@@ -81,8 +84,8 @@ export interface LogReader {
    * Reads and verifies all records in order, up to the newest at the time of the call.
    * @param options `after`: begins behind this position. `atLeast`: a position that the log must have. `onDamaged`: is called
    *   for each record that cannot be read, and reading goes on; without it such a record is an error. Its position has
-   *   zeros in place of the id if that is not known. If the close behind resealed records is damaged, that is reported
-   *   with the number of the last one: a thief may have replaced them
+   *   zeros in place of the id if that is not known. If a close behind resealed records is damaged, that is reported in
+   *   the same way: a thief may have replaced them
    * @throws KeystrataError `rollback` if the log ends before `after` or `atLeast`, after several reads
    * @throws KeystrataError `forked` if another record has the number of one of them
    * @throws KeystrataError the reason why a record cannot be read, with `detail.position`, if there is no `onDamaged`
@@ -116,16 +119,15 @@ export interface Log extends LogWriter, LogReader {
    * @param options `atLeast`: a position that the log must have; nothing shorter is ever closed. `upTo`: nothing behind this
    *   position is taken over, whoever wrote it, so that what a thief appended stays out. If an earlier call has left
    *   out everything behind it, what was appended since stays. `leaveOut`: positions of records that are not
-   *   taken over, such as damaged ones. A damaged close is written anew, over the records that can be read: so read
-   *   the log first
+   *   taken over, such as those that {@link LogReader.read} reported. With zeros in place of the id, only what is
+   *   damaged is left out; if that is a close, it is written anew, over the records that can be read
    * @returns `position`: the last record, to keep as the next `atLeast`; `copied`: how many records were sealed again
    * @throws KeystrataError `rollback` if the log ends before one of the positions, after several reads
    * @throws KeystrataError `forked` if another record has the number of one of them
-   * @throws KeystrataError the reason why a record cannot be read, with `detail.position`. To go on without it, pass that
-   *   position in `leaveOut`
-   * @throws KeystrataError the same if the close is damaged, and an earlier call may have used this `upTo`: what is behind it
-   *   may have been appended since. To leave it out nevertheless, pass that position in `leaveOut` too
-   * @throws KeystrataError `policy` if such a close was written anew since, so that nothing shows whether `upTo` was used
+   * @throws KeystrataError the reason why a record or a close cannot be read, with `detail.position`. To go on without it,
+   *   pass that position in `leaveOut`
+   * @throws KeystrataError `policy` if a close is or was damaged, so that nothing shows whether an earlier call has used this
+   *   `upTo`: what is behind it may have been appended since
    * @throws KeystrataError `policy` if the keyset was unlocked from a `definition`, or the log belongs to another owner
    * @throws KeystrataError `conflict` if other machines were quicker on every try
    * @throws KeystrataError `limit-exceeded` in the last possible epoch, or after too many resealings
@@ -256,10 +258,26 @@ export class StoredLog implements Log {
     const { record } = await settledly(async (isDoubted) => {
       const end = await this.#epochs.find({ isDoubted })
       if (floor !== undefined) await this.#epochs.locate(end, floor)
-      return { record: await this.#epochs.lastContent(end) }
+      const last = await this.#epochs.lastContent(end)
+      if (floor !== undefined && last !== undefined) await this.#assertClosed(end.epoch, last)
+      return { record: last }
     })
     if (record === undefined) return undefined
     return { position: positionText(record), content: await openWith(this.#epochs.keys, record) }
+  }
+
+  /**
+   * Checks that the close accounts for a copy, and that none was replaced between the two.
+   * @throws KeystrataError as the damaged version
+   */
+  async #assertClosed(epoch: Epoch, copy: ParsedRecord): Promise<void> {
+    if (copy.sequence > epoch.start) return
+    const first = copy.sequence + 1
+    const chain = await Chain.at(this.#epochs, epoch, first, copy)
+    for await (const step of this.#epochs.walk(epoch, first, epoch.start)) {
+      const placed = await chain.next(step)
+      if (placed?.error !== undefined) throw this.#epochs.damaged(epoch, step.version, placed.position, placed.error)
+    }
   }
 
   async *read(options?: Parameters<LogReader['read']>[0]): AsyncGenerator<{ position: string; content: Bytes }> {
@@ -269,38 +287,35 @@ export class StoredLog implements Log {
     const floor = atLeast === undefined ? undefined : parsePosition(atLeast, 'atLeast')
     const epochs = this.#epochs
     const assertReaches = async (found: End) => {
-      for (const position of [start, floor])
-        if (position !== undefined) await epochs.assertHas(found, position, onDamaged !== undefined)
+      for (const each of highestFirst([start, floor])) await epochs.assertHas(found, each, onDamaged !== undefined)
     }
     let end = await settledly(async (isDoubted) => {
       const found = await epochs.find({ isDoubted })
       await assertReaches(found)
       return found
     })
-    let { number, id } = start ?? { number: 0, id: NO_ID }
+    let position: Position = start ?? { number: 0, id: NO_ID }
     let first: number
-    ;({ end, first } = await this.#placeBehind(end, number))
+    ;({ end, first } = await this.#placeBehind(end, position.number))
     for (;;) {
       const { epoch, version } = end
+      const chain = await Chain.at(epochs, epoch, first, position)
       let next: End | undefined
-      for await (const step of epochs.walk(epoch, first, version, await epochs.hashBefore(epoch, first))) {
+      for await (const step of epochs.walk(epoch, first, version)) {
         const { record } = step
         if (record?.kind === 'seal-off') next = await epochs.find({ from: epochs.behind(record) })
         else if (record === undefined && step.isGone) next = await epochs.find({ isDoubted: true })
         if (next !== undefined && next.epoch.epoch !== epoch.epoch) break
         first = step.version + 1
-        const content = await epochs.numberOf(step, epoch, number)
-        if (content !== undefined) [number, id] = [content, idOf(step) ?? NO_ID]
-        else if (!isDamagedClose(epoch, step)) continue
-        const found = record === undefined ? step : await this.#opened(record)
+        const placed = await chain.next(step)
+        ;({ position } = chain)
+        if (placed === undefined) continue
+        const found = placed.record === undefined ? placed : await this.#opened(placed.record)
         if ('content' in found) {
-          yield { position: positionText({ number, id: found.id }), content: found.content }
+          yield { position: positionText(placed.position), content: found.content }
           continue
         }
-        // A close has no position. The error names the copy before it; if the close cannot be read, without its id.
-        const isUnread = content === undefined && !isBrokenClose(epoch, step)
-        const place = isUnread ? { number: Math.max(number, 1), id: NO_ID } : { number, id }
-        const error = epochs.damaged(epoch, step.version, place, found.error)
+        const error = epochs.damaged(epoch, step.version, placed.position, found.error)
         if (onDamaged === undefined) throw error
         onDamaged(error, String(error.detail['position']))
       }
@@ -308,7 +323,7 @@ export class StoredLog implements Log {
       // The end stays the one that was found first, so that a store cannot hide that it has lost records since.
       if (next.epoch.epoch === epoch.epoch) continue
       await assertReaches(next)
-      ;({ end, first } = await this.#placeBehind(next, number))
+      ;({ end, first } = await this.#placeBehind(next, position.number))
     }
   }
 

@@ -87,15 +87,28 @@ export function readSealOff(content: Uint8Array, own: number): SealOff {
 export const isIn = (ranges: readonly NumberRange[], number: number): boolean =>
   ranges.some(({ first, last }) => first <= number && number <= last)
 
-/** Returns all numbers that former epochs have left out, in ascending order. */
-export const leftOutBy = (former: readonly FormerEpoch[]): NumberRange[] =>
-  former.flatMap(({ leftOut }) => leftOut).sort((a, b) => a.first - b.first)
+/** Returns all numbers that former epochs have left out, in ascending order. No two ranges touch or overlap. */
+export function leftOutBy(former: readonly FormerEpoch[]): NumberRange[] {
+  const ranges: { first: number; last: number }[] = []
+  for (const { first, last } of former.flatMap(({ leftOut }) => leftOut).sort((a, b) => a.first - b.first)) {
+    const before = ranges.at(-1)
+    if (before !== undefined && first <= before.last + 1) before.last = Math.max(before.last, last)
+    else ranges.push({ first, last })
+  }
+  return ranges
+}
 
-/** Returns the first number behind this one that is in none of the ranges. They are in ascending order. */
+/** Returns the first number behind this one that is in none of the ranges, which {@link leftOutBy} returned. */
 export function nextBehind(number: number, ranges: readonly NumberRange[]): number {
-  let next = number + 1
-  for (const { first, last } of ranges) if (first <= next && next <= last) next = last + 1
-  return next
+  const next = number + 1
+  let [low, high] = [0, ranges.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((ranges[middle]?.last ?? 0) < next) low = middle + 1
+    else high = middle
+  }
+  const range = ranges[low]
+  return range !== undefined && range.first <= next ? range.last + 1 : next
 }
 
 /** Returns what is in the first ranges, and not in the others. Both are in ascending order, without overlaps. */

@@ -5,9 +5,10 @@ import { type Bytes, equalBytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { wiping } from '../core/secret.ts'
 import { sha256 } from '../primitives/hash.ts'
+import { Chain, type Placed } from './chain.ts'
 import { RefusedByStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
-import { type End, type Epoch, idOf, isBrokenClose, numberAt } from './epoch.ts'
+import { closePosition, type End, type Epoch, highestFirst, numberAt } from './epoch.ts'
 import { type Epochs, settledly } from './epochs.ts'
 import {
   type Close,
@@ -39,6 +40,9 @@ const MAX_EPOCH = 0xffff_ffff
 const MAX_FORMER = 0xffff
 
 const NOWHERE: Position = { number: 0, id: NO_ID }
+
+/** Returns whether this is the position of a damaged record or close, of which a reader does not know the id. */
+const isWithoutId = ({ id }: Position): boolean => equalBytes(id, NO_ID)
 
 export interface ResealOptions {
   readonly atLeast: Position
@@ -121,14 +125,13 @@ class Resealing {
   readonly #isWhole: boolean
   /** The highest number to take over. */
   readonly #upTo: number
-  readonly #leaveOut: ReadonlySet<number>
+  /** The positions to leave out, as texts, by their numbers. */
+  readonly #leaveOut: ReadonlyMap<number, ReadonlySet<string>>
+  readonly #chain: Chain
   /** The newest version of the old epoch that is known. */
   #newest: number
-  /** The last version of the old epoch that was taken over or left out, and its number. */
+  /** The last version of the old epoch that was taken over or left out. */
   #handled = 0
-  #number = 0
-  /** The id of the last content that was looked at. */
-  #id: Uint8Array = NO_ID
   /** The last content that was copied. */
   #last: Position = NOWHERE
   readonly #notCopied: NumberRange[] = []
@@ -141,7 +144,8 @@ class Resealing {
     former: readonly FormerEpoch[],
     isWhole: boolean,
     upTo: number,
-    leaveOut: ReadonlySet<number>,
+    leaveOut: readonly Position[],
+    chain: Chain,
   ) {
     this.#epochs = epochs
     this.#epoch = epoch
@@ -149,7 +153,13 @@ class Resealing {
     this.#former = former
     this.#isWhole = isWhole
     this.#upTo = upTo
-    this.#leaveOut = leaveOut
+    const named: Map<number, Set<string>> = new Map()
+    for (const position of leaveOut) {
+      const { number } = position
+      named.set(number, (named.get(number) ?? new Set()).add(positionText(position)))
+    }
+    this.#leaveOut = named
+    this.#chain = chain
   }
 
   get copied(): number {
@@ -160,24 +170,27 @@ class Resealing {
   static async begin(epochs: Epochs, { atLeast, upTo, leaveOut }: ResealOptions): Promise<Resealing> {
     return settledly(async (isDoubted) => {
       const end = await epochs.find({ isDoubted, isOwner: true })
-      const isLeftOut = (position: Position) => leaveOut.some(({ number }) => number === position.number)
-      for (const position of [atLeast, upTo])
-        if (position !== undefined) await epochs.assertHas(end, position, isLeftOut(position))
+      const isNamed = (position: Position) =>
+        leaveOut.some(({ number, id }) => number === position.number && equalBytes(id, position.id))
+      const isConfirmed = isNamed(closePosition(end.epoch.base))
+      for (const position of highestFirst([atLeast, upTo])) {
+        const mayBeDamaged = isConfirmed || leaveOut.some(({ number }) => number === position.number)
+        await epochs.assertHas(end, position, mayBeDamaged)
+      }
+      const named: Position[] = []
+      for (const position of highestFirst(leaveOut)) {
+        if (isWithoutId(position)) epochs.assertReaches(end, position)
+        else if (await isOmitted(epochs, end, position)) continue
+        named.push(position)
+      }
       const { former, damage } = await epochs.formerOf(end.epoch)
-      const numbers: Set<number> = new Set()
-      // What a reader says of a damaged close names a copy without its id. Nothing is left out for it.
-      const close = damage === undefined ? NOWHERE : { number: await epochs.numberOfClose(end.epoch), id: NO_ID }
-      const isClose = ({ number, id }: Position) => number === close.number && equalBytes(id, close.id)
-      for (const position of leaveOut)
-        if (!isClose(position) && !(await epochs.assertHas(end, position, true))) numbers.add(position.number)
+      if (damage !== undefined && !isConfirmed) throw damage
       const isOwn = end.epoch.ownerId !== undefined && equalBytes(end.epoch.ownerId, epochs.keys.ownerId)
       const isDone = upTo === undefined || (isOwn && isCut(upTo.number, former))
-      if (!isDone && isOwn) {
-        if (damage === undefined) assertUncut(upTo, former)
-        else if (upTo.number < end.epoch.base && !leaveOut.some(isClose)) throw maybeCut(upTo, damage, close)
-      }
       const isWhole = damage === undefined
-      return new Resealing(epochs, end, former, isWhole, isDone ? Infinity : upTo.number, numbers)
+      if (!isDone && isOwn) assertUncut(upTo, former, isWhole ? 0 : end.epoch.base)
+      const chain = await Chain.at(epochs, end.epoch, 1, NOWHERE)
+      return new Resealing(epochs, end, former, isWhole, isDone ? Infinity : upTo.number, named, chain)
     })
   }
 
@@ -186,13 +199,21 @@ class Resealing {
     const { keys, store, nameOf, logId } = this.#context
     const { ownerId, epoch } = this.#epoch
     const isOwn = ownerId === undefined || equalBytes(ownerId, keys.ownerId)
-    if (!this.#isWhole || !isOwn || this.#leaveOut.size > 0 || this.#highestAt(this.#newest) > this.#upTo) return true
+    if (!this.#isWhole || !isOwn || this.#highestAt(this.#newest) > this.#upTo || (await this.#leavesOut())) return true
     for await (const { bytes } of versionsOf(store, nameOf(epoch), 1, this.#newest)) {
       // If another owner has dropped this epoch meanwhile, that is seen when it is copied.
       if (bytes === undefined && (await store.readVersion(nameOf(epoch), 1)) === undefined) return true
       const record = bytes && wellFormed(bytes, logId)
       if (record?.kind === 'content' && !keys.isCurrent(record)) return true
     }
+    return false
+  }
+
+  /** Returns whether something is there that is to be left out. Without an id, that is only what is damaged. */
+  async #leavesOut(): Promise<boolean> {
+    if (this.#leaveOut.size === 0) return false
+    for await (const placed of placedIn(this.#epochs, this.#epoch, this.#newest))
+      if (this.#isLeftOut(placed)) return true
     return false
   }
 
@@ -240,8 +261,7 @@ class Resealing {
     const epoch = this.#epoch
     while (this.#handled < this.#newest) {
       const first = this.#handled + 1
-      const before = await this.#epochs.hashBefore(epoch, first)
-      for await (const step of this.#epochs.walk(epoch, first, this.#newest, before)) {
+      for await (const step of this.#epochs.walk(epoch, first, this.#newest)) {
         const { record, version } = step
         if (record?.kind === 'seal-off') {
           await this.#epochs.find({ from: this.#epochs.behind(record) })
@@ -251,16 +271,10 @@ class Resealing {
           const end = await this.#epochs.find({ isDoubted: true, isOwner: true })
           if (end.epoch.epoch !== epoch.epoch) return false
         }
-        const number = await this.#epochs.numberOf(step, epoch, this.#number)
-        if (number !== undefined) {
-          this.#number = number
-          this.#id = idOf(step) ?? NO_ID
-          if (!this.#isLeftOut(number)) {
-            if (record === undefined) throw this.#damaged(version, this.#id, step.error)
-            if (!(await this.#copyRecord(record))) return false
-          }
-        } else if (record === undefined && isBrokenClose(epoch, step) && !this.#isLeftOut(this.#number)) {
-          throw this.#damaged(version, this.#id, step.error)
+        const placed = await this.#chain.next(step)
+        if (placed !== undefined && !this.#isLeftOut(placed)) {
+          if (placed.record === undefined) throw this.#epochs.damaged(epoch, version, placed.position, placed.error)
+          if (!(await this.#copyRecord(placed.record))) return false
         }
         this.#handled = version
       }
@@ -268,12 +282,14 @@ class Resealing {
     return true
   }
 
-  #isLeftOut(number: number): boolean {
-    return number > this.#upTo || this.#leaveOut.has(number)
-  }
-
-  #damaged(version: number, id: Uint8Array, error: KeystrataError): KeystrataError {
-    return this.#epochs.damaged(this.#epoch, version, { number: this.#number, id }, error)
+  #isLeftOut(placed: Placed): boolean {
+    const { position, record } = placed
+    const isContent = record !== undefined || placed.isContent
+    if (isContent && position.number > this.#upTo) return true
+    const named = this.#leaveOut.get(position.number)
+    // The id of a damaged record may not be known.
+    const isDamagedContent = record === undefined && isContent
+    return named !== undefined && (isDamagedContent || named.has(positionText(position)))
   }
 
   async #copyRecord(record: ParsedRecord): Promise<boolean> {
@@ -297,7 +313,8 @@ class Resealing {
     try {
       return await openWith(this.#epochs.keys, record)
     } catch (error) {
-      if (error instanceof KeystrataError && error.code !== 'disposed') throw this.#damaged(version, record.id, error)
+      if (error instanceof KeystrataError && error.code !== 'disposed')
+        throw this.#epochs.damaged(this.#epoch, version, record, error)
       throw error
     }
   }
@@ -381,6 +398,32 @@ class Resealing {
   }
 }
 
+/** Returns everything in an epoch that is not a whole marker. */
+async function* placedIn(epochs: Epochs, epoch: Epoch, newest: number): AsyncGenerator<Placed> {
+  const chain = await Chain.at(epochs, epoch, 1, NOWHERE)
+  for await (const step of epochs.walk(epoch, 1, newest)) {
+    const placed = await chain.next(step)
+    if (placed !== undefined) yield placed
+  }
+}
+
+/**
+ * Returns whether a position was left out before.
+ * @throws KeystrataError as `EpochRecords.locate`, unless the position is what a reader reports
+ */
+async function isOmitted(epochs: Epochs, end: End, position: Position): Promise<boolean> {
+  try {
+    return await epochs.assertHas(end, position, true)
+  } catch (error) {
+    if (!(error instanceof KeystrataError && error.code === 'forked')) throw error
+    // Records of a thief may have other numbers, so that a search by number does not find it.
+    const text = positionText(position)
+    for await (const placed of placedIn(epochs, end.epoch, end.version))
+      if (positionText(placed.position) === text) return false
+    throw error
+  }
+}
+
 /**
  * Returns whether an earlier resealing has left out everything behind a number: it took over nothing behind it, although
  * there was something. What was appended since then stays.
@@ -391,25 +434,18 @@ function isCut(upTo: number, former: readonly FormerEpoch[]): boolean {
 
 /**
  * Checks that `upTo` was not used before. If a close was damaged and written anew, the new one does not say where a number
- * was left out that is missing in it.
+ * was left out that is missing in it. As long as it is damaged, it says nothing.
+ * @param unknown the highest number of which nothing is known, because the close is damaged
  * @throws KeystrataError `policy` if nothing shows that
  */
-function assertUncut(upTo: Position, former: readonly FormerEpoch[]): void {
+function assertUncut(upTo: Position, former: readonly FormerEpoch[], unknown: number): void {
   const [first] = former
-  const isWhole = first?.epoch === 0 && (first.last.number > 0 || first.leftOut.length > 0)
-  if (first === undefined || isWhole || !isIn(leftOutBy(former), upTo.number + 1)) return
+  const isWhole = first === undefined || (first.epoch === 0 && (first.last.number > 0 || first.leftOut.length > 0))
+  const mayBeCut = upTo.number < unknown || (!isWhole && isIn(leftOutBy(former), upTo.number + 1))
+  if (!mayBeCut) return
   const position = positionText(upTo)
   const message =
     `a close of this log was damaged, so nothing shows whether an earlier call has left out everything behind ${position}: ` +
-    'pass the positions to leave out in leaveOut, without upTo'
+    'reseal without upTo, and pass the positions to leave out in leaveOut'
   throw new KeystrataError('policy', message, { rule: 'up-to', upTo: position })
-}
-
-/** Returns the error of a damaged close: it may have said that everything behind `upTo` was left out before. */
-function maybeCut(upTo: Position, damage: KeystrataError, close: Position): KeystrataError {
-  const [last, position] = [positionText(upTo), positionText(close)]
-  const message =
-    `a close of this log is damaged, so nothing shows whether an earlier call has left out everything behind ${last}: ` +
-    `reseal without upTo to keep what is behind it, or pass ${position} in leaveOut too, to leave it out`
-  return new KeystrataError(damage.code, message, { ...damage.detail, position })
 }

@@ -3,9 +3,10 @@
 import { describe, expect, it } from 'vitest'
 import { type Log, openWriter } from '../../src/index.ts'
 import { withoutPauses } from '../pauses.ts'
-import { all, failure, hex, sample } from '../fixtures.ts'
+import { all, failure, sample } from '../fixtures.ts'
 import {
   bytesOf,
+  closedTwice,
   epochName,
   fieldsOf,
   filled,
@@ -256,13 +257,19 @@ describe.each([
       const damage = ['authentication-failed', `3-${ZEROS}`, 1, 3]
       expect(await readAll(logIn(store))).toEqual({ texts: ['1', '3'], damaged: [damage] })
       await failure(() => all(logIn(store).read()), 'authentication-failed')
-      expect(textOf((await logIn(store).last({ atLeast: positions[2]! }))!.content)).toBe('3')
-      const error = await failure(() => logIn(store).last({ atLeast: positions[1]! }), 'authentication-failed')
-      expect(error.detail).toMatchObject({ epoch: 1, version: 3, log: LOG_ID })
+      expect(textOf((await logIn(store).last())!.content)).toBe('3')
+      const detail = { position: `3-${ZEROS}`, epoch: 1, version: 3, log: LOG_ID }
+      for (const atLeast of positions.slice(1)) {
+        const error = await failure(() => logIn(store).last({ atLeast }), 'authentication-failed')
+        expect(error.detail).toEqual(detail)
+      }
       const position = await logIn(store).append(bytesOf('4'))
+      expect(textOf((await logIn(store).last({ atLeast: positions[2]! }))!.content)).toBe('4')
       expect(await readAll(logIn(store), { atLeast: position })).toEqual({ texts: ['1', '3', '4'], damaged: [damage] })
       const log = logIn(store)
-      await log.reseal({ atLeast: position, leaveOut: [positions[0]!] })
+      const refused = () => log.reseal({ atLeast: position, leaveOut: [positions[0]!] })
+      expect((await failure(refused, 'authentication-failed')).detail).toEqual(detail)
+      await log.reseal({ atLeast: position, leaveOut: [positions[0]!, detail.position] })
       expect(await textsIn(logIn(store))).toEqual(['3', '4'])
       for (const each of [...positions, position]) await logIn(store).last({ atLeast: each })
     })
@@ -312,50 +319,36 @@ describe('copies that are damaged', () => {
       const { texts, damaged } = await readAll(logIn(store), options)
       expect(texts).toEqual(rest.filter((text) => Number(text) > index))
       expect(damaged).toEqual(index < number ? [damage] : [])
-      await logIn(store).last({ atLeast: after ?? positions[0]! })
+      // Only the chain from the last copy to the close shows that nobody has replaced that copy.
+      const last = () => logIn(store).last({ atLeast: after ?? positions[0]! })
+      if (version === 3) expect((await failure(last, 'authentication-failed')).detail['version']).toBe(3)
+      else expect(textOf((await last())!.content)).toBe('5')
     }
   })
 
-  it('do not hide behind a close that nobody needs any more', async () => {
-    const { store, log, positions } = await filled(['1', '2', '3'])
-    // Another host appends before the seal-off is written, so the first close is superseded.
-    const other = logIn(store)
-    let appended = false
-    store.beforeWrite = async (name, version) => {
-      if (name !== epochName(0) || version !== 4 || appended) return
-      appended = true
-      await other.append(bytesOf('4'))
-    }
-    await log.reseal({ atLeast: positions[2]!, leaveOut: [positions[0]!] })
-    expect([1, 2, 3, 4, 5].map((version) => fieldsOf(store.at(epochName(1), version)).flags)).toEqual([8, 8, 9, 8, 9])
-    for (const version of [3, 5]) {
-      const rotten = store.copy()
-      rotten.rot(epochName(1), version)
-      const fresh = logIn(rotten)
-      // Only the last close says that the copies are whole.
-      const damaged = version === 3 ? [] : [['authentication-failed', `4-${ZEROS}`, 1, 5]]
-      expect(await readAll(fresh)).toEqual({ texts: ['2', '3', '4'], damaged })
-      await fresh.append(bytesOf('5'))
-      await fresh.reseal({ atLeast: positions[2]!, leaveOut: [positions[1]!] })
-      expect(await textsIn(logIn(rotten))).toEqual(['3', '4', '5'])
-      expect(await textsIn(logIn(rotten), { after: positions[2]! })).toEqual(['4', '5'])
-      await logIn(rotten).last({ atLeast: positions[1]! })
-      // What the rotten close said is known from the gaps between the copies.
-      await logIn(rotten).last({ atLeast: positions[0]! })
-    }
+  it.each([3, 5])('are not closed any more if the close at version %d is damaged', async (version) => {
+    const { store, positions } = await closedTwice(['1', '2', '3'])
+    expect([1, 2, 3, 4, 5].map((each) => fieldsOf(store.at(epochName(1), each)).flags)).toEqual([8, 8, 9, 8, 9])
+    store.rot(epochName(1), version)
+    const fresh = logIn(store)
+    // The last close says which copies there are. But through a damaged version it does not show that they are whole.
+    const where = `${version === 3 ? 3 : 4}-${ZEROS}`
+    const damaged = [['authentication-failed', where, 1, version]]
+    expect(await readAll(fresh)).toEqual({ texts: ['2', '3', '4'], damaged })
+    await fresh.append(bytesOf('5'))
+    const leaveOut = [positions[1]!]
+    const error = await failure(() => fresh.reseal({ atLeast: positions[2]!, leaveOut }), 'authentication-failed')
+    expect(error.detail).toEqual({ position: where, epoch: 1, version, log: LOG_ID })
+    await fresh.reseal({ atLeast: positions[2]!, leaveOut: [...leaveOut, where] })
+    expect(await textsIn(logIn(store))).toEqual(['3', '4', '5'])
+    expect(await textsIn(logIn(store), { after: positions[2]! })).toEqual(['4', '5'])
+    await logIn(store).last({ atLeast: positions[1]! })
+    // What the rotten close said is known from the gaps between the copies.
+    await logIn(store).last({ atLeast: positions[0]! })
   })
 
   it('are passed by if a close of an earlier attempt and version 1 are lost too', async () => {
-    const { store, log, positions } = await filled(['1', '2', '3'])
-    // Another host appends before the seal-off is written, so a second close follows.
-    let other = ''
-    store.beforeWrite = async (name, version) => {
-      if (name !== epochName(0) || version !== 4) return
-      store.beforeWrite = () => undefined
-      other = await logIn(store).append(bytesOf('4'))
-    }
-    await log.reseal({ atLeast: positions[2]!, leaveOut: [positions[0]!] })
-    // Copies 2 and 3, the close of the first attempt, copy 4, the close.
+    const { store, positions, last } = await closedTwice(['1', '2', '3'])
     store.lose(epochName(1), 1, 3)
     let reads = 0
     const { readVersion } = store
@@ -364,12 +357,11 @@ describe('copies that are damaged', () => {
       if (++reads > 1000) throw new Error('a read never ends')
       return readVersion.call(store, name, version)
     }
-    const damaged = [['missing', `2-${ZEROS}`, 1, 1]]
+    const close = ['missing', `3-${ZEROS}`, 1, 3]
+    const damaged = [['missing', `2-${ZEROS}`, 1, 1], close]
     expect(await readAll(logIn(store))).toEqual({ texts: ['3', '4'], damaged })
-    expect(await readAll(logIn(store), { after: positions[1]!, atLeast: other })).toEqual({
-      texts: ['3', '4'],
-      damaged: [],
-    })
+    const options = { after: positions[1]!, atLeast: last }
+    expect(await readAll(logIn(store), options)).toEqual({ texts: ['3', '4'], damaged: [close] })
   })
 
   it('do not hide that a store cuts off the log while it is read', async () => {
@@ -382,49 +374,6 @@ describe('copies that are damaged', () => {
     }
     expect(await textsIn(log, { atLeast: positions[3]!, onDamaged })).toEqual(['2'])
     expect(damaged).toEqual([`1-${ZEROS}`, `3-${ZEROS}`, `4-${ZEROS}`])
-  })
-})
-
-describe('copies that a host has replaced', () => {
-  const host = openWriter(owner.export('host'))
-
-  /** Resealed copies with the numbers 2 to 4, in versions 1 to 3 of epoch 1, then the close, and a record behind it. */
-  async function replaced(versions: readonly number[]) {
-    const { store, log, positions } = await filled(['1', '2', '3', '4'], owner)
-    await log.reseal({ atLeast: positions[3]!, leaveOut: [positions[0]!] })
-    const last = await log.append(bytesOf('5'))
-    const ids: string[] = []
-    for (const sequence of versions) {
-      const previous = sequence === 1 ? new Uint8Array(32) : sha256(store.at(epochName(1), sequence - 1))
-      const fields = { epoch: 1, sequence, number: sequence + 1, id: sample(16, sequence), previous }
-      store.set(epochName(1), sequence, await forgeRecord(host, fields, bytesOf('planted')))
-      ids.push(`${sequence + 1}-${hex(fields.id)}`)
-    }
-    return { store, log, last, planted: ids.at(-1)! }
-  }
-
-  it.each([[[3]], [[1, 2, 3]]])('at versions %j do not fit the close', async (versions) => {
-    const { store, last, planted } = await replaced(versions)
-    const second = (await all(logIn(store, owner).read({ onDamaged: () => undefined })))[1]!.position
-    for (const options of [{}, { atLeast: last }, { after: second }]) {
-      const error = await failure(() => all(logIn(store, owner).read(options)), 'authentication-failed')
-      expect(error.detail).toEqual({ position: planted, epoch: 1, version: 4, log: LOG_ID })
-    }
-    const seen: string[] = []
-    const onDamaged = (_: unknown, position: string) => void seen.push(position)
-    expect((await textsIn(logIn(store, owner), { onDamaged })).at(-1)).toBe('5')
-    expect(seen).toEqual([planted])
-    expect(await textsIn(logIn(store, owner), { after: last })).toEqual([])
-  })
-
-  it('are not resealed unless the owner leaves out the last of them', async () => {
-    const { store, last, planted } = await replaced([3])
-    const reseal = (...leaveOut: string[]) => logIn(store, owner).reseal({ atLeast: last, leaveOut })
-    const first = (await all(logIn(store, owner).read({ onDamaged: () => undefined })))[0]!.position
-    const error = await failure(() => reseal(first), 'authentication-failed')
-    expect(error.detail).toEqual({ position: planted, epoch: 1, version: 4, log: LOG_ID })
-    await reseal(planted)
-    expect(await textsIn(logIn(store, owner), { atLeast: last })).toEqual(['2', '3', '5'])
   })
 })
 
@@ -456,12 +405,14 @@ describe('the close at the start of an epoch', () => {
     expect((await fresh().last({ atLeast: last }))!.position).toBe(last)
     const next = await fresh().append(bytesOf('6'))
 
-    // Resealing repairs it, whether or not it is told about what the reader has reported. Nothing is left out for it.
-    for (const more of [{}, { leaveOut: [where] }]) {
-      const copy = store.copy()
-      await logIn(copy, owner).reseal({ atLeast: next, ...more })
-      expect(await textsIn(logIn(copy, owner), { atLeast: next })).toEqual(['2', '3', '4', '5', '6'])
-      for (const position of positions) await logIn(copy, owner).last({ atLeast: position })
+    // Resealing repairs it if it is told about what the reader has reported. Nothing is left out for it.
+    const error = await failure(() => fresh().reseal({ atLeast: next }), code as 'missing')
+    expect(error.detail).toEqual({ position: where, epoch: 1, version: START, log: LOG_ID })
+    // The second call finds nothing to do.
+    for (const copied of [5, 0]) {
+      expect(await fresh().reseal({ atLeast: next, leaveOut: [where] })).toEqual({ position: next, copied })
+      expect(await textsIn(fresh(), { atLeast: next })).toEqual(['2', '3', '4', '5', '6'])
+      for (const position of positions) await fresh().last({ atLeast: position })
     }
   })
 
@@ -471,8 +422,8 @@ describe('the close at the start of an epoch', () => {
     const last = await log.append(bytesOf('3'))
     store.rot(epochName(1), 1)
     const { texts, damaged } = await readAll(logIn(store, owner))
-    expect([texts, damaged]).toEqual([['3'], [['authentication-failed', `1-${ZEROS}`, 1, 1]]])
-    await logIn(store, owner).reseal({ atLeast: last, leaveOut: [`1-${ZEROS}`] })
+    expect([texts, damaged]).toEqual([['3'], [['authentication-failed', `2-${ZEROS}`, 1, 1]]])
+    await logIn(store, owner).reseal({ atLeast: last, leaveOut: [`2-${ZEROS}`] })
     expect(await textsIn(logIn(store, owner), { atLeast: last })).toEqual(['3'])
   })
 

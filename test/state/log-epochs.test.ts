@@ -93,7 +93,7 @@ describe('a new epoch', () => {
     const { store, log, positions } = await resealed()
     const fourth = await log.append(bytesOf('4'))
     store.rot(epochName(1), 3)
-    await logIn(store).reseal({ atLeast: fourth, leaveOut: [positions[1]!] })
+    await logIn(store).reseal({ atLeast: fourth, leaveOut: [positions[1]!, `3-${ZEROS}`] })
     // Only closes say where the log goes on: that of epoch 2 names the epochs before it.
     store.rot(epochName(0), 4)
     store.objects.delete(POINTER)
@@ -174,7 +174,7 @@ describe('a reseal over a damaged close', () => {
   it('leaves out the last copy, if its own position is named', async () => {
     const { store, positions } = await resealed()
     store.rot(epochName(1), 3)
-    await logIn(store).reseal({ atLeast: positions[2]!, leaveOut: [positions[2]!] })
+    await logIn(store).reseal({ atLeast: positions[2]!, leaveOut: [positions[2]!, `3-${ZEROS}`] })
     expect(await textsIn(logIn(store))).toEqual(['2'])
   })
 
@@ -184,7 +184,7 @@ describe('a reseal over a damaged close', () => {
     const third = await log.append(bytesOf('3'))
     store.rot(epochName(1), 1)
     const { texts, damaged } = await readAll(store)
-    expect([texts, damaged]).toEqual([['3'], [`1-${ZEROS}`]])
+    expect([texts, damaged]).toEqual([['3'], [`2-${ZEROS}`]])
     expect(await logIn(store).reseal({ atLeast: third, leaveOut: damaged })).toEqual({ position: third, copied: 1 })
     expect(await textsIn(logIn(store), { atLeast: third })).toEqual(['3'])
   })

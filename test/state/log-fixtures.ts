@@ -262,3 +262,22 @@ export function forgeRecord(
 }
 
 export const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash('sha256').update(bytes).digest())
+
+/**
+ * A log that was resealed without its first record while another host appended one more. So there are two closes: copies
+ * 2 and so on, the close of the first attempt, the last copy, the close.
+ */
+export async function closedTwice(
+  texts: string[],
+  keys?: Owner,
+): Promise<{ store: OpenStore; positions: string[]; last: string }> {
+  const { store, log, positions } = await filled(texts, keys)
+  let last = ''
+  store.beforeWrite = async (name, version) => {
+    if (name !== epochName(0) || version !== texts.length + 1) return
+    store.beforeWrite = () => undefined
+    last = await logIn(store, keys).append(bytesOf(String(texts.length + 1)))
+  }
+  await log.reseal({ atLeast: positions.at(-1)!, leaveOut: [positions[0]!] })
+  return { store, positions, last }
+}

@@ -95,7 +95,7 @@ describe('the same upTo again, after the close of the first call was damaged', (
     return { store, positions, options, fourth }
   }
 
-  const closePosition = `2-${'0'.repeat(32)}`
+  const closePosition = `3-${'0'.repeat(32)}`
   const damages: [string, (store: OpenStore) => void, code: 'missing' | 'authentication-failed'][] = [
     ['rotten', (store) => store.rot(epochName(1), 3), 'authentication-failed'],
     ['lost', (store) => store.lose(epochName(1), 3), 'missing'],
@@ -106,26 +106,18 @@ describe('the same upTo again, after the close of the first call was damaged', (
     damage(store)
     const error = await failure(() => logIn(store).reseal(options), code)
     expect(error.detail).toEqual({ position: closePosition, epoch: 1, version: 3, log: LOG_ID })
-    expect(error.message).toContain(`pass ${closePosition} in leaveOut`)
+    const confirmed = { leaveOut: [closePosition] }
+    const refused = await failure(() => logIn(store).reseal({ ...options, ...confirmed }), 'policy')
+    expect(refused.detail).toEqual({ rule: 'up-to', upTo: options.upTo })
     expect(await textsIn(logIn(store), { atLeast: fourth, onDamaged: () => undefined })).toEqual(['1', '2', '4'])
-    await logIn(store).reseal({ atLeast: fourth })
+    await logIn(store).reseal({ atLeast: fourth, ...confirmed })
     expect(await textsIn(logIn(store), { atLeast: fourth })).toEqual(['1', '2', '4'])
-  })
-
-  it('cuts once more if the caller says so, and then never again', async () => {
-    const { store, options, fourth } = await cut()
-    store.rot(epochName(1), 3)
-    await logIn(store).reseal({ ...options, leaveOut: [closePosition] })
-    expect(await textsIn(logIn(store), { atLeast: fourth })).toEqual(['1', '2'])
-    const fifth = await logIn(store).append(bytesOf('5'))
-    await logIn(store).reseal(options)
-    expect(await textsIn(logIn(store), { atLeast: fifth })).toEqual(['1', '2', '5'])
   })
 
   it('is refused if the log was resealed without upTo since, and no record is lost', async () => {
     const { store, options, fourth } = await cut()
     store.rot(epochName(1), 3)
-    await logIn(store).reseal({ atLeast: fourth })
+    await logIn(store).reseal({ atLeast: fourth, leaveOut: [closePosition] })
     const error = await failure(() => logIn(store).reseal(options), 'policy')
     expect(error.detail).toEqual({ rule: 'up-to', upTo: options.upTo })
     expect(await textsIn(logIn(store), { atLeast: fourth })).toEqual(['1', '2', '4'])
@@ -140,7 +132,7 @@ describe('the same upTo again, after the close of the first call was damaged', (
     const options = { atLeast: positions[1]!, upTo: positions[1]! }
     await log.reseal(options)
     store.rot(epochName(1), 3)
-    await logIn(store).reseal({ atLeast: positions[1]! })
+    await logIn(store).reseal({ atLeast: positions[1]!, leaveOut: [closePosition] })
     const fourth = await logIn(store).append(bytesOf('4'))
     await logIn(store).reseal(options)
     expect(await textsIn(logIn(store), { atLeast: fourth })).toEqual(['1', '2', '4'])
@@ -151,7 +143,8 @@ describe('the same upTo again, after the close of the first call was damaged', (
     await log.reseal({ atLeast: positions[2]!, leaveOut: [positions[0]!] })
     const [fourth = ''] = await appendAll(logIn(store), '4', 'late')
     store.rot(epochName(1), 3)
-    for (const upTo of [fourth, positions[2]!]) await logIn(store).reseal({ atLeast: upTo, upTo })
+    for (const upTo of [fourth, positions[2]!])
+      await logIn(store).reseal({ atLeast: upTo, upTo, leaveOut: [closePosition] })
     expect(await textsIn(logIn(store))).toEqual(['2', '3'])
   })
 })

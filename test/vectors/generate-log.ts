@@ -530,13 +530,13 @@ log(
 )
 
 // Epoch 1 has copies at 1 and 2, the close of an earlier attempt at 3, a copy at 4, the close at 5, and a record at 6.
-const { objects: triedTwice, read: readTriedTwice } = await twoEpochs({ isTriedTwice: true })
+const { objects: triedTwice } = await twoEpochs({ isTriedTwice: true })
 const attempt = triedTwice.get(nameOf(1))!.get(3)!
-for (const [id, comment, bytes] of [
-  ['earlier-close-cut', 'the close of an earlier attempt is cut short', cutOff(attempt)],
-  ['earlier-close-lost', 'the store lost the close of an earlier attempt', undefined],
+for (const [id, comment, bytes, error] of [
+  ['earlier-close-cut', 'the close of an earlier attempt is cut short', cutOff(attempt), 'malformed'],
+  ['earlier-close-lost', 'the store lost the close of an earlier attempt', undefined, 'missing'],
 ] as const)
-  log(id, comment, host, changed(triedTwice, nameOf(1), 3, bytes), readTriedTwice)
+  log(id, comment, host, changed(triedTwice, nameOf(1), 3, bytes), error)
 const { objects: gaps } = await twoEpochs({ copies: [1, 3], leftOut: [{ first: 2, last: 2 }] })
 log(
   'floor-close-cut',
@@ -545,6 +545,44 @@ log(
   changed(gaps, nameOf(1), 3, cutOff(gaps.get(nameOf(1))!.get(3)!)),
   'malformed',
   { atLeast: `2-${hex(idOf(2))}` },
+)
+
+const planted1 = await sealed(keys, sample(9), { epoch: 1, sequence: 1, number: 1 })
+const follows1 = { epoch: 1, sequence: 2, number: 2, previous: sha256(planted1) }
+const bothPlanted = changed(
+  changed(triedTwice, nameOf(1), 1, planted1),
+  ...([nameOf(1), 2, await sealed(keys, sample(9), follows1)] as const),
+)
+log(
+  'earlier-close-of-others',
+  'a host has replaced the copies before the close of an earlier attempt',
+  host,
+  bothPlanted,
+  'authentication-failed',
+)
+log(
+  'earlier-close-of-others-cut',
+  'the same, and that close is cut short',
+  host,
+  changed(bothPlanted, nameOf(1), 3, cutOff(attempt)),
+  'malformed',
+)
+const { objects: without1 } = await twoEpochs({ copies: [2, 3], leftOut: [{ first: 1, last: 1 }] })
+const planted2 = await sealed(keys, sample(9), { epoch: 1, sequence: 1, number: 2 })
+log(
+  'first-copy-replaced',
+  'a host has replaced the first copy, behind a number that was left out',
+  host,
+  changed(without1, nameOf(1), 1, planted2),
+  'authentication-failed',
+)
+const taking3 = await sealed(keys, sample(9), { epoch: 1, sequence: 1, number: 3 })
+log(
+  'copy-number-skipped',
+  'a host has replaced the first copy by a record with the number of the second, and cut that short',
+  host,
+  changed(changed(without1, nameOf(1), 1, taking3), nameOf(1), 2, cutOff(without1.get(nameOf(1))!.get(2)!)),
+  'authentication-failed',
 )
 
 append('log.json', logs)
