@@ -4,19 +4,20 @@ import { equalBytes } from '../core/bytes.ts'
 import { authenticationFailed, type KeystrataError } from '../core/errors.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { closePosition, type Epoch, type EpochRecords, numberAt, type Step } from './epoch.ts'
-import { nextBehind, type NumberRange } from './marker.ts'
+import { leftOutBy, nextBehind, type NumberRange } from './marker.ts'
 import { NO_ID, type ParsedRecord, type Position } from './record-layout.ts'
 
 /** A version that is not a whole marker: content, or why it is damaged. */
 export type Placed =
   | { readonly position: Position; readonly record: ParsedRecord; readonly error?: undefined }
   | {
-      /** Of a close, the position of the copy before it, without its id if the close cannot be read. */
+      /**
+       * Of a close that can be read, the position of the copy before it. Of one that cannot, the highest number that it
+       * accounts for, or that of the copy before it if nothing says more, without an id.
+       */
       readonly position: Position
       readonly record?: undefined
       readonly error: KeystrataError
-      /** Whether it was content. Otherwise it was a close. */
-      readonly isContent: boolean
     }
 
 /** Takes the versions of one epoch in order. */
@@ -42,6 +43,11 @@ export class Chain {
     return new Chain(records, epoch, position, await records.hashBefore(epoch, version))
   }
 
+  /** Begins behind a record that was read. */
+  static behind(records: EpochRecords, epoch: Epoch, record: ParsedRecord): Chain {
+    return new Chain(records, epoch, record, sha256(record.encoded.bytes))
+  }
+
   /** The position of the last content, which may be damaged. */
   get position(): Position {
     return this.#position
@@ -60,10 +66,10 @@ export class Chain {
     }
     const error = step.error ?? authenticationFailed()
     const number = await this.#numberOfDamaged(version)
-    if (number === undefined) return { position: this.#positionOfClose(version, record), error, isContent: false }
+    if (number === undefined) return { position: this.#positionOfClose(version, record), error }
     const isItself = record?.kind === 'content' && record.number === number
     this.#position = { number, id: isItself ? record.id : NO_ID }
-    return { position: this.#position, error, isContent: true }
+    return { position: this.#position, error }
   }
 
   #isChained({ isAfterDamage, previous }: ParsedRecord): boolean {
@@ -71,8 +77,13 @@ export class Chain {
   }
 
   /** Returns whether a number follows. Those between it and the copy before must have been left out. */
-  async #fits({ kind, sequence, number }: ParsedRecord): Promise<boolean> {
+  async #fits(record: ParsedRecord): Promise<boolean> {
+    const { kind, sequence, number } = record
     const before = this.#position.number
+    if (sequence === this.#epoch.start) {
+      const leftOut = leftOutBy(this.#records.closeIn(record)?.former ?? [])
+      return nextBehind(before, leftOut) > number
+    }
     if (kind !== 'content' || sequence > this.#epoch.start || number === before + 1) return true
     if (number <= before) return false
     const leftOut = await this.#numbersLeftOut()
@@ -112,5 +123,22 @@ export class Chain {
       this.#ahead = { from: version, to: record?.sequence ?? start, record }
     }
     return this.#ahead.record
+  }
+}
+
+/**
+ * Checks that the versions up to the close are whole, and begin behind this copy, or with the first one.
+ * @throws KeystrataError as the damaged version
+ */
+export async function assertClosed(records: EpochRecords, epoch: Epoch, copy: ParsedRecord | undefined): Promise<void> {
+  const first = (copy?.sequence ?? 0) + 1
+  if (first > epoch.start) return
+  const chain =
+    copy === undefined
+      ? await Chain.at(records, epoch, 1, { number: 0, id: NO_ID })
+      : Chain.behind(records, epoch, copy)
+  for await (const step of records.walk(epoch, first, epoch.start)) {
+    const placed = await chain.next(step)
+    if (placed?.error !== undefined) throw records.damaged(epoch, step.version, placed.position, placed.error)
   }
 }

@@ -1,10 +1,10 @@
 // Logs in a store (SPEC §7.4): the index of a backup, configuration, an audit trail. Many machines may append to one log
 // while others read it, and while its owner reseals it under new keys.
 import { type Bytes, copyOf, equalBytes, wipe } from '../core/bytes.ts'
-import { KeystrataError } from '../core/errors.ts'
+import { authenticationFailed, KeystrataError } from '../core/errors.ts'
 import { optionsFrom } from '../core/options.ts'
 import { sha256 } from '../primitives/hash.ts'
-import { Chain } from './chain.ts'
+import { assertClosed, Chain } from './chain.ts'
 import { CheckedStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
 import { type End, type Epoch, highestFirst, numberAt } from './epoch.ts'
@@ -26,6 +26,8 @@ import { resealLog } from './reseal.ts'
 import { type Outcome, writeSettled } from './settle.ts'
 import type { StateStore } from './store.ts'
 import { FLOOR } from './version.ts'
+
+const NOWHERE: Position = { number: 0, id: NO_ID }
 
 /** How often to append again, when other machines were quicker. */
 const TRIES = 100
@@ -259,25 +261,11 @@ export class StoredLog implements Log {
       const end = await this.#epochs.find({ isDoubted })
       if (floor !== undefined) await this.#epochs.locate(end, floor)
       const last = await this.#epochs.lastContent(end)
-      if (floor !== undefined && last !== undefined) await this.#assertClosed(end.epoch, last)
+      if (floor !== undefined) await assertClosed(this.#epochs, end.epoch, last)
       return { record: last }
     })
     if (record === undefined) return undefined
     return { position: positionText(record), content: await openWith(this.#epochs.keys, record) }
-  }
-
-  /**
-   * Checks that the close accounts for a copy, and that none was replaced between the two.
-   * @throws KeystrataError as the damaged version
-   */
-  async #assertClosed(epoch: Epoch, copy: ParsedRecord): Promise<void> {
-    if (copy.sequence > epoch.start) return
-    const first = copy.sequence + 1
-    const chain = await Chain.at(this.#epochs, epoch, first, copy)
-    for await (const step of this.#epochs.walk(epoch, first, epoch.start)) {
-      const placed = await chain.next(step)
-      if (placed?.error !== undefined) throw this.#epochs.damaged(epoch, step.version, placed.position, placed.error)
-    }
   }
 
   async *read(options?: Parameters<LogReader['read']>[0]): AsyncGenerator<{ position: string; content: Bytes }> {
@@ -294,12 +282,17 @@ export class StoredLog implements Log {
       await assertReaches(found)
       return found
     })
-    let position: Position = start ?? { number: 0, id: NO_ID }
+    let position: Position = start ?? NOWHERE
+    /** The highest number that was returned, or reported. */
+    let reached = position.number
+    /** The hashes of copies that were returned, until their close was read. */
+    const unclosed: Map<number, Bytes> = new Map()
     let first: number
-    ;({ end, first } = await this.#placeBehind(end, position.number))
+    ;({ end, first } = await this.#placeBehind(end, reached))
+    let chain: Chain | undefined
     for (;;) {
       const { epoch, version } = end
-      const chain = await Chain.at(epochs, epoch, first, position)
+      chain ??= await Chain.at(epochs, epoch, first, position)
       let next: End | undefined
       for await (const step of epochs.walk(epoch, first, version)) {
         const { record } = step
@@ -309,9 +302,18 @@ export class StoredLog implements Log {
         first = step.version + 1
         const placed = await chain.next(step)
         ;({ position } = chain)
+        if (step.version === epoch.start) unclosed.clear()
         if (placed === undefined) continue
-        const found = placed.record === undefined ? placed : await this.#opened(placed.record)
+        let found = placed.record === undefined ? placed : await this.#opened(placed.record)
+        if ('content' in found && position.number <= reached) {
+          // It was returned from an epoch that has ended since. Only the close of this epoch shows that it was genuine.
+          const hash = unclosed.get(position.number)
+          if (hash === undefined || equalBytes(hash, sha256(found.content))) continue
+          found = { error: authenticationFailed() }
+        }
+        reached = Math.max(reached, position.number)
         if ('content' in found) {
+          if (step.version < epoch.start) unclosed.set(position.number, sha256(found.content))
           yield { position: positionText(placed.position), content: found.content }
           continue
         }
@@ -323,7 +325,10 @@ export class StoredLog implements Log {
       // The end stays the one that was found first, so that a store cannot hide that it has lost records since.
       if (next.epoch.epoch === epoch.epoch) continue
       await assertReaches(next)
+      const [lowest = reached + 1] = unclosed.keys()
+      position = { number: lowest - 1, id: NO_ID }
       ;({ end, first } = await this.#placeBehind(next, position.number))
+      chain = undefined
     }
   }
 

@@ -5,7 +5,7 @@ import { type Bytes, equalBytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { wiping } from '../core/secret.ts'
 import { sha256 } from '../primitives/hash.ts'
-import { Chain, type Placed } from './chain.ts'
+import { assertClosed, Chain, type Placed } from './chain.ts'
 import { RefusedByStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
 import { closePosition, type End, type Epoch, highestFirst, numberAt } from './epoch.ts'
@@ -68,7 +68,10 @@ export async function resealLog(epochs: Epochs, options: ResealOptions): Promise
       const { epoch } = await epochs.find()
       await tidy(epochs, epoch)
       const { last } = await settledly(async (isDoubted) => {
-        return { last: await epochs.lastContent(await epochs.find({ isDoubted })) }
+        const end = await epochs.find({ isDoubted })
+        const content = await epochs.lastContent(end)
+        await assertClosed(epochs, end.epoch, content)
+        return { last: content }
       })
       return { position: last ?? options.atLeast, copied: resealing.copied }
     }
@@ -173,15 +176,12 @@ class Resealing {
       const isNamed = (position: Position) =>
         leaveOut.some(({ number, id }) => number === position.number && equalBytes(id, position.id))
       const isConfirmed = isNamed(closePosition(end.epoch.base))
-      for (const position of highestFirst([atLeast, upTo])) {
-        const mayBeDamaged = isConfirmed || leaveOut.some(({ number }) => number === position.number)
-        await epochs.assertHas(end, position, mayBeDamaged)
-      }
-      const named: Position[] = []
+      const assertHas = hasOrReports(epochs, end)
+      for (const position of highestFirst([atLeast, upTo]))
+        await assertHas(position, isConfirmed || leaveOut.some(({ number }) => number === position.number))
       for (const position of highestFirst(leaveOut)) {
         if (isWithoutId(position)) epochs.assertReaches(end, position)
-        else if (await isOmitted(epochs, end, position)) continue
-        named.push(position)
+        else await assertHas(position, true)
       }
       const { former, damage } = await epochs.formerOf(end.epoch)
       if (damage !== undefined && !isConfirmed) throw damage
@@ -190,7 +190,7 @@ class Resealing {
       const isWhole = damage === undefined
       if (!isDone && isOwn) assertUncut(upTo, former, isWhole ? 0 : end.epoch.base)
       const chain = await Chain.at(epochs, end.epoch, 1, NOWHERE)
-      return new Resealing(epochs, end, former, isWhole, isDone ? Infinity : upTo.number, named, chain)
+      return new Resealing(epochs, end, former, isWhole, isDone ? Infinity : upTo.number, leaveOut, chain)
     })
   }
 
@@ -209,11 +209,11 @@ class Resealing {
     return false
   }
 
-  /** Returns whether something is there that is to be left out. Without an id, that is only what is damaged. */
+  /** Returns whether something is there that is to be left out, or is damaged and has its number. */
   async #leavesOut(): Promise<boolean> {
     if (this.#leaveOut.size === 0) return false
-    for await (const placed of placedIn(this.#epochs, this.#epoch, this.#newest))
-      if (this.#isLeftOut(placed)) return true
+    for await (const { placed, version } of placedIn(this.#epochs, this.#epoch, this.#newest))
+      if (this.#isLeftOut(placed, version) || (placed.error && this.#leaveOut.has(placed.position.number))) return true
     return false
   }
 
@@ -272,7 +272,7 @@ class Resealing {
           if (end.epoch.epoch !== epoch.epoch) return false
         }
         const placed = await this.#chain.next(step)
-        if (placed !== undefined && !this.#isLeftOut(placed)) {
+        if (placed !== undefined && !this.#isLeftOut(placed, version)) {
           if (placed.record === undefined) throw this.#epochs.damaged(epoch, version, placed.position, placed.error)
           if (!(await this.#copyRecord(placed.record))) return false
         }
@@ -282,14 +282,13 @@ class Resealing {
     return true
   }
 
-  #isLeftOut(placed: Placed): boolean {
-    const { position, record } = placed
-    const isContent = record !== undefined || placed.isContent
-    if (isContent && position.number > this.#upTo) return true
+  #isLeftOut({ position, record }: Placed, version: number): boolean {
+    // A damaged version up to the close is named as a reader reports it: the copies before it may have been replaced.
+    const isAlone = version > this.#epoch.start
+    if (position.number > this.#upTo && (record !== undefined || isAlone)) return true
     const named = this.#leaveOut.get(position.number)
     // The id of a damaged record may not be known.
-    const isDamagedContent = record === undefined && isContent
-    return named !== undefined && (isDamagedContent || named.has(positionText(position)))
+    return named !== undefined && ((record === undefined && isAlone) || named.has(positionText(position)))
   }
 
   async #copyRecord(record: ParsedRecord): Promise<boolean> {
@@ -399,28 +398,34 @@ class Resealing {
 }
 
 /** Returns everything in an epoch that is not a whole marker. */
-async function* placedIn(epochs: Epochs, epoch: Epoch, newest: number): AsyncGenerator<Placed> {
+async function* placedIn(
+  epochs: Epochs,
+  epoch: Epoch,
+  newest: number,
+): AsyncGenerator<{ readonly placed: Placed; readonly version: number }> {
   const chain = await Chain.at(epochs, epoch, 1, NOWHERE)
   for await (const step of epochs.walk(epoch, 1, newest)) {
     const placed = await chain.next(step)
-    if (placed !== undefined) yield placed
+    if (placed !== undefined) yield { placed, version: step.version }
   }
 }
 
-/**
- * Returns whether a position was left out before.
- * @throws KeystrataError as `EpochRecords.locate`, unless the position is what a reader reports
- */
-async function isOmitted(epochs: Epochs, end: End, position: Position): Promise<boolean> {
-  try {
-    return await epochs.assertHas(end, position, true)
-  } catch (error) {
-    if (!(error instanceof KeystrataError && error.code === 'forked')) throw error
-    // Records of a thief may have other numbers, so that a search by number does not find it.
-    const text = positionText(position)
-    for await (const placed of placedIn(epochs, end.epoch, end.version))
-      if (positionText(placed.position) === text) return false
-    throw error
+/** Returns a check that a position is in the log, or is what a reader reports. It throws as `EpochRecords.locate` does. */
+function hasOrReports(epochs: Epochs, end: End): (position: Position, mayBeDamaged: boolean) => Promise<void> {
+  let reported: Set<string> | undefined
+  return async (position, mayBeDamaged) => {
+    try {
+      await epochs.assertHas(end, position, mayBeDamaged)
+    } catch (error) {
+      if (!(error instanceof KeystrataError && error.code === 'forked')) throw error
+      // Records of a thief may have other numbers, so that a search by number does not find it.
+      if (reported === undefined) {
+        reported = new Set()
+        for await (const { placed } of placedIn(epochs, end.epoch, end.version))
+          reported.add(positionText(placed.position))
+      }
+      if (!reported.has(positionText(position))) throw error
+    }
   }
 }
 
