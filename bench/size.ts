@@ -11,7 +11,7 @@ export interface SizeRow {
 
 /** The size limit for each use of the package, in bytes. A change that needs more must raise the limit here. */
 const budgets: readonly [what: string, entry: string, names: string, budget: number][] = [
-  ['everything of keystrata', 'keystrata', '*', 94_600],
+  ['everything of keystrata', 'keystrata', '*', 95_000],
   ['the error class', 'keystrata', '{ KeystrataError }', 1_000],
   ['cut and join blocks', 'keystrata', '{ parseBlock, encodeBlock }', 4_000],
   ['unlock a keyset and open blocks', 'keystrata', '{ unlockKeyset, parseBlock }', 67_200],
@@ -30,7 +30,7 @@ const budgets: readonly [what: string, entry: string, names: string, budget: num
   ['everything of keystrata/legacy', 'keystrata/legacy', '*', 50_700],
   ['a keyset in a store', 'keystrata', '{ loadKeyset, changeKeyset }', 69_700],
   ['back up and restore by streams', 'keystrata', '{ openWriter, cut, sealInto, openFrom }', 54_500],
-  ['a log in a store', 'keystrata', '{ openLog }', 25_400],
+  ['a log in a store', 'keystrata', '{ openLog }', 25_800],
   ['blocks in a store', 'keystrata/stores', '{ blocksIn }', 12_600],
   ['everything of keystrata/stores', 'keystrata/stores', '*', 17_900],
   ['the adapter for a folder', 'keystrata/stores/folder', '*', 4_600],
