@@ -15,7 +15,7 @@ const FILES: readonly [number, () => readonly { readonly id: string }[]][] = [
   [42, vectors.packVectors],
   [139, vectors.recordVectors],
   [129, vectors.ownedRecordVectors],
-  [77, vectors.logVectors],
+  [81, vectors.logVectors],
   [8, vectors.ownedPackVectors],
   [58, vectors.inviteVectors],
   [20, vectors.sharedBlockVectors],
