@@ -23,8 +23,9 @@ const config: ViteUserConfig = defineConfig({
     reporters: ['default', './test/plain-summary.ts'],
     // The default leaves one of two cores idle.
     maxWorkers: '100%',
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // A busy machine takes several times as long as an idle one.
+    testTimeout: 240_000,
+    hookTimeout: 120_000,
     coverage: {
       provider: 'v8',
       include: ['src/**'],
