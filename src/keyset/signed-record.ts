@@ -60,7 +60,7 @@ export interface RecordParts {
    */
   readonly adopted: (ownerId: Uint8Array) => Signers | undefined
   readonly isAdopted: (ownerId: Uint8Array) => boolean
-  /** To whom and how records are sealed. Undefined if the handle only reads, as that of a share’s recipient does. */
+  /** To whom and how records are sealed. Undefined if the handle can only read, like the one of a share's recipient. */
   readonly writer?: {
     readonly recipient: Recipient
     readonly suite: EncryptedSuite

@@ -5,7 +5,7 @@ import { authenticationFailed, type KeystrataError } from '../core/errors.ts'
 import { sha256 } from '../primitives/hash.ts'
 import { closePosition, type Epoch, type EpochRecords, numberAt, type Step } from './epoch.ts'
 import { leftOutBy, nextBehind, type NumberRange } from './marker.ts'
-import { NO_ID, type ParsedRecord, type Position } from './record-layout.ts'
+import { NO_ID, NOWHERE, type ParsedRecord, type Position } from './record-layout.ts'
 
 /** A version that is not a whole marker: content, or why it is damaged. */
 export type Placed =
@@ -126,19 +126,26 @@ export class Chain {
   }
 }
 
+/** Returns everything in an epoch, up to a version and behind a record, that is not a whole marker. */
+export async function* placedIn(
+  records: EpochRecords,
+  epoch: Epoch,
+  last: number,
+  behind?: ParsedRecord,
+): AsyncGenerator<{ readonly placed: Placed; readonly version: number }> {
+  const chain = behind ? Chain.behind(records, epoch, behind) : await Chain.at(records, epoch, 1, NOWHERE)
+  for await (const step of records.walk(epoch, (behind?.sequence ?? 0) + 1, last)) {
+    const placed = await chain.next(step)
+    if (placed !== undefined) yield { placed, version: step.version }
+  }
+}
+
 /**
  * Checks that the versions up to the close are whole, and begin behind this copy, or with the first one.
  * @throws KeystrataError as the damaged version
  */
 export async function assertClosed(records: EpochRecords, epoch: Epoch, copy: ParsedRecord | undefined): Promise<void> {
-  const first = (copy?.sequence ?? 0) + 1
-  if (first > epoch.start) return
-  const chain =
-    copy === undefined
-      ? await Chain.at(records, epoch, 1, { number: 0, id: NO_ID })
-      : Chain.behind(records, epoch, copy)
-  for await (const step of records.walk(epoch, first, epoch.start)) {
-    const placed = await chain.next(step)
-    if (placed?.error !== undefined) throw records.damaged(epoch, step.version, placed.position, placed.error)
-  }
+  if ((copy?.sequence ?? 0) >= epoch.start) return
+  for await (const { placed, version } of placedIn(records, epoch, epoch.start, copy))
+    if (placed.error !== undefined) throw records.damaged(epoch, version, placed.position, placed.error)
 }

@@ -15,6 +15,7 @@ import {
   logIdOf,
   NO_HASH,
   NO_ID,
+  NOWHERE,
   type ParsedRecord,
   parsePosition,
   type Position,
@@ -26,8 +27,6 @@ import { resealLog } from './reseal.ts'
 import { type Outcome, writeSettled } from './settle.ts'
 import type { StateStore } from './store.ts'
 import { FLOOR } from './version.ts'
-
-const NOWHERE: Position = { number: 0, id: NO_ID }
 
 /** How often to append again, when other machines were quicker. */
 const TRIES = 100

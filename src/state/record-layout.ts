@@ -194,6 +194,9 @@ export function logIdOf(name: string): Bytes {
 /** The number and the id of a content record. They stay when the log is resealed. */
 export type Position = Pick<RecordFields, 'number' | 'id'>
 
+/** The position before the first record. */
+export const NOWHERE: Position = { number: 0, id: NO_ID }
+
 /** Returns a position as text: `<number>-<32 hex digits>`. */
 export const positionText = ({ number, id }: Position): string => `${number}-${toHex(id)}`
 

@@ -5,7 +5,7 @@ import { type Bytes, equalBytes } from '../core/bytes.ts'
 import { KeystrataError } from '../core/errors.ts'
 import { wiping } from '../core/secret.ts'
 import { sha256 } from '../primitives/hash.ts'
-import { assertClosed, Chain, type Placed } from './chain.ts'
+import { assertClosed, Chain, type Placed, placedIn } from './chain.ts'
 import { RefusedByStore } from './checked.ts'
 import { pauseBeforeRetry } from './compare-and-set.ts'
 import { closePosition, type End, type Epoch, highestFirst, numberAt } from './epoch.ts'
@@ -25,6 +25,7 @@ import { openWith, writerOf } from './record.ts'
 import {
   NO_HASH,
   NO_ID,
+  NOWHERE,
   type ParsedRecord,
   type Position,
   positionText,
@@ -38,8 +39,6 @@ const ROUNDS = 12
 
 const MAX_EPOCH = 0xffff_ffff
 const MAX_FORMER = 0xffff
-
-const NOWHERE: Position = { number: 0, id: NO_ID }
 
 /** Returns whether this is the position of a damaged record or close, of which a reader does not know the id. */
 const isWithoutId = ({ id }: Position): boolean => equalBytes(id, NO_ID)
@@ -175,9 +174,8 @@ class Resealing {
   static async begin(epochs: Epochs, { atLeast, upTo, leaveOut }: ResealOptions): Promise<Resealing> {
     return settledly(async (isDoubted) => {
       const end = await epochs.find({ isDoubted, isOwner: true })
-      const isNamed = (position: Position) =>
-        leaveOut.some(({ number, id }) => number === position.number && equalBytes(id, position.id))
-      const isConfirmed = isNamed(closePosition(end.epoch.base))
+      const close = positionText(closePosition(end.epoch.base))
+      const isConfirmed = leaveOut.some((position) => positionText(position) === close)
       const assertHas = hasOrReports(epochs, end)
       for (const position of highestFirst([atLeast, upTo]))
         await assertHas(position, isConfirmed || leaveOut.some(({ number }) => number === position.number))
@@ -396,19 +394,6 @@ class Resealing {
       object: 'log',
       epoch: above,
     })
-  }
-}
-
-/** Returns everything in an epoch that is not a whole marker. */
-async function* placedIn(
-  epochs: Epochs,
-  epoch: Epoch,
-  newest: number,
-): AsyncGenerator<{ readonly placed: Placed; readonly version: number }> {
-  const chain = await Chain.at(epochs, epoch, 1, NOWHERE)
-  for await (const step of epochs.walk(epoch, 1, newest)) {
-    const placed = await chain.next(step)
-    if (placed !== undefined) yield { placed, version: step.version }
   }
 }
 

@@ -1,5 +1,5 @@
 // The library and the reader that was written from SPEC.md alone must agree on every text and every object of SPEC §20, also
-// on those that somebody has changed who has all keys. The inputs are frozen vectors, changed in a few places.
+// on those changed by somebody who has all keys. The inputs are frozen vectors, changed in a few places.
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { concat, u16 } from '../../src/core/bytes.ts'

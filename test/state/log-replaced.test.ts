@@ -1,5 +1,5 @@
-// Copies that somebody has replaced who has the host's keys and can write to the store (SPEC §7.4): no reader that begins
-// before the close takes them for the owner's, and no owner reseals them without having been told.
+// Copies replaced by somebody who has the host's keys and can write to the store (SPEC §7.4): no reader that begins before
+// the close takes them for the owner's, and no owner reseals them without having been told.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openWriter } from '../../src/index.ts'
